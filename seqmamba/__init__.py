@@ -1,0 +1,35 @@
+"""Mamba encoders for sequences: one shared encoder on fast scan kernels, six task heads.
+
+Importing this package loads no torch; names resolve on first use.
+"""
+
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seqmamba.info import info
+    from seqmamba.storage import load
+    from seqmamba.tasks.forecast.estimator import SMambaForecaster
+
+__all__ = ["SMambaForecaster", "__version__", "info", "load"]
+
+_HOMES = {
+    "SMambaForecaster": "seqmamba.tasks.forecast.estimator",
+    "info": "seqmamba.info",
+    "load": "seqmamba.tasks",
+}
+
+try:
+    __version__ = metadata.version("seqmamba")
+except metadata.PackageNotFoundError:
+    __version__ = "0+clone"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'seqmamba' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
