@@ -93,7 +93,8 @@ def param(
     search : Choice, Uniform, LogUniform, IntRange or None
         Range of the automatic sweep; None keeps the parameter fixed.
     group : {"data", "model", "training"}
-        Heading under which the command line lists the option.
+        Heading under which the command line lists the option; training parameters are
+        keyword-only.
 
     Returns
     -------
@@ -103,7 +104,7 @@ def param(
     if not isinstance(default, int | float | str | tuple | None | bool):
         raise TypeError(f"the default of a parameter must be immutable, got {default!r}")
     metadata = {"help": help, "low": low, "high": high, "search": search, "group": group}
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata, kw_only=group == "training")
 
 
 def params_of(estimator: Any) -> dict[str, Param]:

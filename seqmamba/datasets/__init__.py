@@ -1,1 +1,1 @@
-"""datasets"""
+"""Readers, one per shape of data, and simulators."""

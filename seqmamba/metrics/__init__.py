@@ -1,1 +1,1 @@
-"""metrics"""
+"""Metrics: plain functions on NumPy arrays; no torch."""

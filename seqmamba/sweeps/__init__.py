@@ -1,1 +1,1 @@
-"""sweeps"""
+"""Hyper-parameter sweeps on Optuna."""

@@ -1,1 +1,1 @@
-"""testing"""
+"""Contract tests that an extension can subclass."""

@@ -1,1 +1,1 @@
-"""train"""
+"""Training: one loop, its optimiser, callbacks, checkpoints and anchors."""
