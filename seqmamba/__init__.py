@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seqmamba.info import info
-    from seqmamba.storage import load
+    from seqmamba.tasks import load
     from seqmamba.tasks.forecast.estimator import SMambaForecaster
 
 __all__ = ["SMambaForecaster", "__version__", "info", "load"]

@@ -192,9 +192,9 @@ class BaseEstimator(sklearn.base.BaseEstimator):  # type: ignore[misc]  # scikit
         self.anchor_: str | None = None
         self.anchor_scores_: dict[str, float] = {}
         anchor = None
-        wanted = getattr(self, "anchor", None)
-        candidates = self._anchors(self.info_) if wanted is not None else {}
-        if candidates:
+        wanted: str | None = getattr(self, "anchor", None)
+        candidates = {} if wanted is None else self._anchors(self.info_)
+        if wanted is not None and candidates:
             objective = self._objective() or loop.mean_loss(self._loss, "cpu", 256)
             self.anchor_, anchor, self.anchor_scores_ = choose_anchor(
                 wanted, candidates, train, train if valid is None else valid, objective
@@ -314,7 +314,8 @@ class BaseEstimator(sklearn.base.BaseEstimator):  # type: ignore[misc]  # scikit
         ModelFileError
             The file is damaged, of a newer schema, or of another estimator.
         """
-        return modelfile.load(cls, path)
+        model: Self = modelfile.load(cls, path)
+        return model
 
 
 def _best_constant(truth: np.ndarray[Any, Any]) -> Any:

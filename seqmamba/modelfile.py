@@ -4,19 +4,19 @@
 stands in the header as JSON. Nothing in the file is executed or imported.
 """
 
-import platform
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from seqmamba import storage
 from seqmamba.datasets.samples import Info
 from seqmamba.errors import ConfigError, ModelFileError
 from seqmamba.params import check_params
+from seqmamba.storage.model_file import FILE_NAME
 from seqmamba.train.history import History
 from seqmamba.train.seeds import draw_seed
 
@@ -42,23 +42,23 @@ def save(model: Any, path: str | Path) -> Path:
             "n_parameters": model.n_parameters_,
             "fit_seconds": model.fit_seconds_,
             "best_epoch": model.history_.best_epoch,
-            "best_objective": model.history_.best,
+            "best_objective": best if math.isfinite(best := model.history_.best) else None,
         },
-        "versions": {"python": platform.python_version(), "torch": str(torch.__version__)},
     }
-    target = storage.model_path(path, for_writing=True)
+    target = Path(path)
+    if target.is_dir():
+        target /= FILE_NAME
     storage.write_model(target, {**_weights(model), **arrays}, header)
     return target
 
 
 def load(cls: type[Any], path: str | Path) -> Any:
     """Read a model file into a new estimator of a class."""
-    source = storage.model_path(path)
-    tensors, header = storage.read_model(source)
+    tensors, header = storage.read_model(path)
     config = header.get("config", {})
     if config.get("class") != cls.__name__:
         raise ModelFileError(
-            f"{source} holds a {config.get('class', 'file without a model')} "
+            f"{path} holds a {config.get('class', 'file without a model')} "
             f"(task {header.get('task')!r}), not a {cls.__name__}; use seqmamba.load(path)."
         )
     params = header["sklearn_params"]
@@ -95,7 +95,10 @@ def _restore(model: Any, tensors: Mapping[str, Tensor], header: Mapping[str, Any
     model.net_.load_state_dict({**_part(tensors, "net."), **buffers})
     model.net_.eval()
     model.fit_seconds_ = summary["fit_seconds"]
-    model.history_ = History(best_epoch=summary["best_epoch"], best=summary["best_objective"])
+    best = summary["best_objective"]
+    model.history_ = History(
+        best_epoch=summary["best_epoch"], best=math.inf if best is None else best
+    )
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

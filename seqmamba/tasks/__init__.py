@@ -55,13 +55,13 @@ def load(path: str | Path) -> Any:
     ModelFileError
         The file is damaged, of a newer schema, or of a task that is not installed.
     """
-    header = storage.read_header(storage.model_path(path))
-    wanted = header["config"]["class"]
+    header = storage.read_header(path)
+    wanted = header.get("config", {}).get("class", "file without a model")
     for task in TASKS.values():
         found = task.class_named(wanted)
         if found is not None:
             return found.load(path)
     raise ModelFileError(
-        f"{path} holds a {wanted} of task {header['task']!r}, which is not installed here; "
+        f"{path} holds a {wanted} of task {header.get('task')!r}, which is not installed here; "
         f"tasks: {', '.join(TASKS)}."
     )

@@ -82,7 +82,6 @@ def choose_anchor(
     scores = {}
     for label, anchor in chosen.items():
         anchor.fit(train)
-        with torch.inference_mode():
-            scores[label] = objective(anchor.eval(), valid)
+        scores[label] = objective(anchor.eval(), valid)
     best = min(scores, key=scores.__getitem__)
     return best, chosen[best], scores

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from tqdm.auto import tqdm
 
@@ -39,8 +39,8 @@ class State:
     learning_rate: float
 
 
-class Callback(Protocol):
-    """What a watcher of a run may implement; raising stops the run with that exception."""
+class Callback:
+    """What a watcher of a run may override; raising stops the run with that exception."""
 
     def on_start(self, state: State) -> None:
         """Before the first step."""
@@ -103,7 +103,7 @@ class TensorBoard(Callback):
             raise MissingPackageError(
                 'TensorBoard logs need the extra "logs": pip install "seqmamba[logs]".'
             ) from error
-        self._writer: Any = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]  # torch's
+        self._writer: Any = SummaryWriter(str(folder))
 
     def on_epoch(self, state: State) -> None:
         """Add one point to each curve."""

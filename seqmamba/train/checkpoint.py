@@ -4,6 +4,7 @@ Weights, best weights, optimiser, counters, history and the state of the dropout
 of an epoch is a function of (seed, epoch) and needs no storage.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,11 +41,11 @@ def write_checkpoint(
             else:
                 scalars.setdefault(str(index), {})[name] = value
     tensors["generator.cpu"] = torch.get_rng_state()
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch's
         tensors["generator.cuda"] = torch.cuda.get_rng_state()
     header = {
         "kind": FORMAT,
-        "progress": dict(progress),
+        "progress": json.dumps(dict(progress)),  # as a string: it may hold NaN
         "optimizer": {"groups": state["param_groups"], "scalars": scalars},
         "fingerprint": fingerprint,
     }
@@ -80,7 +81,7 @@ def read_checkpoint(
     torch.set_rng_state(tensors["generator.cpu"])
     if "generator.cuda" in tensors:
         torch.cuda.set_rng_state(tensors["generator.cuda"])
-    return _part(tensors, "best."), header["progress"]
+    return _part(tensors, "best."), json.loads(header["progress"])
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

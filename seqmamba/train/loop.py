@@ -73,6 +73,7 @@ def run(
 def mean_loss(loss: LossFunction, device: str, batch_size: int) -> Objective:
     """Return the objective that averages a loss over all samples, whatever the batch size."""
 
+    @torch.inference_mode()
     def measure(net: nn.Module, samples: Samples) -> float:
         total = torch.zeros((), dtype=torch.float64, device=device)
         for start in range(0, len(samples), batch_size):
@@ -183,7 +184,7 @@ class _Run:
         self.optimizer.zero_grad(set_to_none=True)
         with self._autocast():
             loss = self.step_module(batch) * weight
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's
+        loss.backward()
         norm = nn.utils.get_total_norm(
             [p.grad for p in self.net.parameters() if p.grad is not None]
         )

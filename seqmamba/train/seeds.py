@@ -28,7 +28,8 @@ def order_generator(seed: int, epoch: int) -> np.random.Generator:
 @contextmanager
 def stream(seed: int, name: Stream) -> Iterator[None]:
     """Run torch's global generators on one stream of a seed; restore them at the end."""
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]  # torch's
+    devices = list(range(torch.cuda.device_count())) if started else []
     with torch.random.fork_rng(devices):
         entropy = np.random.SeedSequence([seed, _STREAMS[name]]).generate_state(1, np.uint64)[0]
         torch.manual_seed(int(entropy) >> 1)  # torch takes seeds below 2**63 on every device
