@@ -1,4 +1,4 @@
-"""The estimator template: an estimator of four hooks learns, predicts, stores and repeats itself."""
+"""The estimator template: four hooks make an estimator that learns, stores and repeats itself."""
 
 import pickle
 from dataclasses import dataclass, replace
@@ -119,7 +119,7 @@ def table() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return x, (5 + x @ np.array([1, -1, 2]) + np.tanh(x[:, 0] * x[:, 1])).astype(np.float32)
 
 
-FAST = {"max_epochs": 20, "learning_rate": 0.02, "random_state": 0}
+FAST: dict[str, Any] = {"max_epochs": 20, "learning_rate": 0.02, "random_state": 0}
 
 
 def test_fit_learns_more_than_the_constant(table: Any) -> None:
