@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from seqmamba import modelfile
 from seqmamba.datasets.samples import Batch, Info, Samples
 from seqmamba.errors import ConfigError
-from seqmamba.metrics.metric import Metric, skill
+from seqmamba.metrics.metric import Metric
 from seqmamba.metrics.regression import METRICS
+from seqmamba.metrics.score import named, score_table
 from seqmamba.params import check_params, param
 from seqmamba.train import loop
 from seqmamba.train.anchor import Anchor, Anchored, choose_anchor
@@ -72,6 +73,7 @@ class BaseEstimator(sklearn.base.BaseEstimator):  # type: ignore[misc]  # scikit
     _default_learning_rate: ClassVar[float] = 1e-3
     _default_val_size: ClassVar[float | int] = 0.1
     _drop_last: ClassVar[bool] = False
+    _metrics: ClassVar[Mapping[str, Metric]] = METRICS
 
     # -- hooks of a task -----------------------------------------------------------------------
 
@@ -282,22 +284,43 @@ class BaseEstimator(sklearn.base.BaseEstimator):  # type: ignore[misc]  # scikit
     # -- evaluate, save, load ------------------------------------------------------------------
 
     def evaluate(
-        self, X: Any, y: Any = None, *, metrics: Mapping[str, Metric] = METRICS
+        self, X: Any, y: Any = None, *, metrics: Sequence[str] | None = None
     ) -> pl.DataFrame:
         """Return metric, value, baseline and skill on labelled data.
 
         The baseline is the best constant in hindsight: the mean, or the most frequent class.
+
+        Parameters
+        ----------
+        X : table, array, path or glob
+        y : array or None
+            True values, where they are not a column of X.
+        metrics : sequence of str or None
+            Names of the task's metrics; None = all.
         """
+        wanted = named(metrics, self._metrics)
+        if y is None:
+            y = getattr(self._read(X, None, False), "y", None)
         if y is None:
             raise ConfigError(f"{type(self).__name__}.evaluate needs y, the true values of X")
-        truth, predicted = np.asarray(y), np.asarray(self.predict(X))
-        constant = np.full_like(predicted, _best_constant(truth))
-        rows = []
-        for name, metric in metrics.items():
-            value = float(metric.function(truth, predicted))
-            baseline = float(metric.function(truth, constant))
-            row = {"metric": name, "value": value, "baseline": baseline}
-            rows.append({**row, "skill": skill(value, baseline, metric)})
+        return score_table(y, self.predict(X), wanted)
+
+    def inspect(self, X: Any, y: Any = None, **tables: Any) -> pl.DataFrame:
+        """Read and check data, and return what was understood: fact, value. Fits nothing."""
+        check_params(self)
+        reader = sklearn.base.clone(self)  # reading with fit=True leaves fitted attributes
+        samples = reader._read(X, y, True, **tables)
+        info = samples.info
+        facts = {
+            "samples": len(samples),
+            "channels": info.channels,
+            "shortest sequence": info.length[0],
+            "longest sequence": info.length[1],
+            "outputs": info.n_outputs,
+            "features": ", ".join(info.feature_names),
+            **info.extra,
+        }
+        rows = [{"fact": name, "value": str(value)} for name, value in facts.items()]
         return pl.DataFrame(rows)
 
     def save(self, path: str | Path) -> Path:
@@ -316,10 +339,3 @@ class BaseEstimator(sklearn.base.BaseEstimator):  # type: ignore[misc]  # scikit
         """
         model: Self = modelfile.load(cls, path)
         return model
-
-
-def _best_constant(truth: np.ndarray[Any, Any]) -> Any:
-    if np.issubdtype(truth.dtype, np.floating):
-        return truth.mean(axis=0)
-    values, counts = np.unique(truth, return_counts=True)
-    return values[counts.argmax()]

@@ -5,7 +5,6 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-from seqmamba import storage
 from seqmamba.errors import ConfigError, ModelFileError
 from seqmamba.params import nearest
 from seqmamba.tasks.task import Task
@@ -55,6 +54,8 @@ def load(path: str | Path) -> Any:
     ModelFileError
         The file is damaged, of a newer schema, or of a task that is not installed.
     """
+    from seqmamba import storage  # NumPy: not needed to list the tasks
+
     header = storage.read_header(path)
     wanted = header.get("config", {}).get("class", "file without a model")
     for task in TASKS.values():
