@@ -154,14 +154,14 @@ def _chunked(
     rows, chunks, _, heads, _, width = x.shape
     if state is None:
         state = x.new_zeros(rows, groups * heads, width, B.shape[-1])
-    carry = state.to(x.dtype).view(rows, groups, heads, width, -1)
+    carry = state.to(x.dtype).view(rows, groups, heads, width, B.shape[-1])
     starts = []
     for c in range(chunks):
         starts.append(carry)
         carry = since_start[:, c, ..., -1, None, None] * carry + ends[:, c]
     if starts:
         inside = inside + since_start[..., None] * (C @ torch.stack(starts, 1).mT)
-    y = inside.permute(0, 1, 4, 2, 3, 5).reshape(rows, -1, groups * heads, width)
+    y = inside.permute(0, 1, 4, 2, 3, 5).flatten(3, 4).flatten(1, 2)  # (S, T, H, P)
     return y[:, :length], carry.flatten(1, 2)
 
 
@@ -171,7 +171,7 @@ def _split(value: Tensor, chunk: int, groups: int) -> Tensor:
     missing = -length % chunk
     if missing:
         value = torch.cat([value, value.new_zeros(rows, missing, *value.shape[2:])], 1)
-    value = value.view(rows, -1, chunk, groups, heads // groups, *value.shape[3:])
+    value = value.view(rows, value.shape[1] // chunk, chunk, groups, heads // groups, *value.shape[3:])
     return value.movedim(2, 4)
 
 
