@@ -26,6 +26,7 @@ from typing import Literal, TypedDict, overload
 from torch import Tensor
 
 from seqmamba.kernels import ops
+from seqmamba.kernels.dispatch import backends, use
 from seqmamba.kernels.layout import conv_call, conv_step_call, scan_call, scan_step_call
 from seqmamba.kernels.runs import conv_last_state, inverse_index, partial_flip_index, sr_index
 from seqmamba.kernels.ssd import ssd, ssd_step
@@ -33,6 +34,7 @@ from seqmamba.kernels.ssd import ssd, ssd_step
 __all__ = [
     "ConvArguments",
     "ScanArguments",
+    "backends",
     "causal_conv1d",
     "conv_pair",
     "conv_step",
@@ -44,6 +46,7 @@ __all__ = [
     "ssd",
     "ssd_step",
     "state_step",
+    "use",
 ]
 
 
@@ -220,6 +223,7 @@ def selective_scan(
         window=window,
     )
     out, last_state = ops.run_scans((call,), backend)[0]
+    out = out if out.dtype == u.dtype else out.to(u.dtype)
     return (out, last_state) if return_last_state else out
 
 
@@ -239,7 +243,7 @@ def scan_pair(
     tuple of Tensor (B, L, E)
     """
     one, two = ops.run_scans((scan_call(**first), scan_call(**second)), backend)
-    return one[0], two[0]
+    return one[0].to(first["u"].dtype), two[0].to(second["u"].dtype)
 
 
 def state_step(

@@ -9,7 +9,8 @@
 * ``forward(scans: Sequence[Scan], save: bool) -> list[Result]`` - several independent scans (the
   two directions of a layer) in one parallel region; ``save`` asks for what ``backward`` needs;
 * ``backward(scans, results, grads: Sequence[tuple[Tensor, Tensor | None]]) -> list[Gradients]`` -
-  each pair is (gradient of out, gradient of last_state or None);
+  each pair is (gradient of out, gradient of last_state or None); of the results only ``saved``
+  is kept until then;
 * ``conv_forward(convs: Sequence[Conv]) -> list[Tensor]`` - the outputs (B, L, E);
 * ``conv_backward(convs, grads: Sequence[Tensor]) -> list[ConvGradients]`` - recomputes what it
   needs from the inputs;
@@ -64,7 +65,14 @@ class Scan:
     mask: Tensor | None = None  # (B, L) bool, True = token, False = padding or hole
     delta_softplus: bool = False
     reverse: bool = False  # from the last valid token to the first
-    window: int = 1  # locally bidirectional scan; 1 is the plain scan
+    window: int = (
+        1  # locally bidirectional scan, windows counted in scan order; 1 is the plain scan
+    )
+
+    def tensors(self) -> tuple[Tensor | None, ...]:
+        """Return the differentiable fields in order."""
+        required = (self.u, self.delta, self.A, self.B, self.C)
+        return (*required, self.D, self.z, self.delta_bias, self.initial_state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,11 @@ class Gradients:
     delta_bias: Tensor | None
     initial_state: Tensor | None
 
+    def tensors(self) -> tuple[Tensor | None, ...]:
+        """Return the fields in the order of :meth:`Scan.tensors`."""
+        required = (self.u, self.delta, self.A, self.B, self.C)
+        return (*required, self.D, self.z, self.delta_bias, self.initial_state)
+
 
 @dataclass(frozen=True, slots=True)
 class Conv:
@@ -110,6 +123,10 @@ class Conv:
     activation: Literal["silu"] | None = None
     reverse: bool = False
 
+    def tensors(self) -> tuple[Tensor | None, ...]:
+        """Return the differentiable fields in order."""
+        return self.x, self.weight, self.bias, self.initial_state
+
 
 @dataclass(frozen=True, slots=True)
 class ConvGradients:
@@ -119,6 +136,10 @@ class ConvGradients:
     weight: Tensor
     bias: Tensor | None
     initial_state: Tensor | None
+
+    def tensors(self) -> tuple[Tensor | None, ...]:
+        """Return the fields in the order of :meth:`Conv.tensors`."""
+        return self.x, self.weight, self.bias, self.initial_state
 
 
 @dataclass(frozen=True, slots=True)

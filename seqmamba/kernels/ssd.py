@@ -171,7 +171,9 @@ def _split(value: Tensor, chunk: int, groups: int) -> Tensor:
     missing = -length % chunk
     if missing:
         value = torch.cat([value, value.new_zeros(rows, missing, *value.shape[2:])], 1)
-    value = value.view(rows, value.shape[1] // chunk, chunk, groups, heads // groups, *value.shape[3:])
+    value = value.view(
+        rows, value.shape[1] // chunk, chunk, groups, heads // groups, *value.shape[3:]
+    )
     return value.movedim(2, 4)
 
 
