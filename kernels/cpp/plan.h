@@ -1,0 +1,105 @@
+// How a scan is cut into units of work. Depends on the shape alone, never on the thread count, so
+// that every sum is formed in the same order whoever computes it.
+#pragma once
+
+#include <algorithm>
+
+#include "rows.h"
+
+namespace SEQMAMBA_ISA {
+
+using seqmamba::ScanProblem;
+
+constexpr int64_t TILE = 64;        // channels of a tile: 256 bytes of a float32 row
+constexpr int64_t CHUNK = 32;       // tokens between checkpoints
+constexpr int64_t ROW_BLOCKS = 16;  // at most so many partial sums of the gradients of A, D, bias
+constexpr int64_t UNITS = 32;       // wanted units per problem
+
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Tokens of one independent run: a row of the batch or a packed segment.
+struct Run {
+    int64_t row, first, length;
+};
+
+template <class Problem>
+Run run_of(const Problem& p, int64_t run) {
+    if (p.cu_seqlens) return {0, p.cu_seqlens[run], p.cu_seqlens[run + 1] - p.cu_seqlens[run]};
+    return {run, 0, p.lengths ? p.lengths[run] : p.length};
+}
+
+// Channels [first, first + count) of one group, as `vectors` vectors; `vector` counts over all tiles.
+struct Tile {
+    int64_t group, first, count, vectors, vector;
+};
+
+template <class T>
+struct Plan {
+    int64_t group_channels, group_vectors, group_tiles, tiles;
+    int64_t splits, tiles_per_split, row_blocks, runs_per_block;
+    int64_t chunk, units, vectors;
+
+    explicit Plan(const ScanProblem& p) {
+        group_channels = p.channels / p.groups;
+        group_vectors = ceil_div(group_channels, LANES<T>);
+        group_tiles = ceil_div(group_channels, TILE);
+        tiles = group_tiles * p.groups;
+        vectors = group_vectors * p.groups;
+        runs_per_block = std::max<int64_t>(1, ceil_div(p.runs, ROW_BLOCKS));
+        row_blocks = ceil_div(p.runs, runs_per_block);
+        int64_t wanted = std::max<int64_t>(1, UNITS / std::max<int64_t>(1, row_blocks));
+        tiles_per_split = std::max<int64_t>(1, ceil_div(tiles, wanted));
+        splits = ceil_div(tiles, tiles_per_split);
+        // A chunk holds whole windows; a window longer than the sequence is the sequence.
+        int64_t window = std::min(p.window, std::max<int64_t>(1, p.length));
+        chunk = ceil_div(CHUNK, window) * window;
+        units = row_blocks * splits;
+    }
+
+    Tile tile(int64_t index) const {
+        int64_t group = index / group_tiles, inner = index % group_tiles;
+        int64_t count = std::min(TILE, group_channels - inner * TILE);
+        return {group, group * group_channels + inner * TILE, count, ceil_div(count, LANES<T>),
+                group * group_vectors + inner * (TILE / LANES<T>)};
+    }
+
+    // Checkpoints stand before tokens chunk, 2 * chunk, ... of a run; this is the first one's index.
+    int64_t first_checkpoint(const ScanProblem& p, int64_t run) const {
+        if (p.cu_seqlens) return p.cu_seqlens[run] / chunk;
+        return run * (std::max<int64_t>(p.length - 1, 0) / chunk);
+    }
+};
+
+// The row of the i-th token in scan order, and the step between neighbours in bytes.
+struct RowCursor {
+    char* first;
+    int64_t step;
+    char* operator[](int64_t i) const { return first + i * step; }
+};
+
+inline RowCursor cursor(const seqmamba::Rows& rows, DType dtype, const Run& run, bool reverse,
+                        int64_t offset) {
+    int64_t size = size_of(dtype), step = rows.token_stride * size;
+    int64_t token = reverse ? run.first + run.length - 1 : run.first;
+    char* first = rows.data + (run.row * rows.batch_stride + offset) * size + token * step;
+    return {first, reverse ? -step : step};
+}
+
+// Hands out aligned pieces of one block; a null block only counts.
+class Arena {
+public:
+    explicit Arena(void* block) : block_(static_cast<char*>(block)) {}
+    template <class T>
+    T* take(int64_t count) {
+        char* piece = block_ ? block_ + used_ : nullptr;
+        used_ += ceil_div(count * int64_t(sizeof(T)), 64) * 64;
+        return reinterpret_cast<T*>(piece);
+    }
+    int64_t used() const { return used_; }
+
+private:
+    char* block_;
+    int64_t used_ = 0;
+};
+
+}  // namespace SEQMAMBA_ISA

@@ -1,0 +1,340 @@
+// Backward selective scan: per run and tile of channels, chunks from last to first, each replayed
+// from its checkpoint. Nothing of size (B, L, E, N) exists.
+#include "adjoint.h"
+#include "entry.h"
+#include "gradients.h"
+
+namespace SEQMAMBA_ISA {
+namespace {
+
+using seqmamba::Rows;
+using seqmamba::Slot;
+
+template <class T>
+class BackwardUnit {
+public:
+    BackwardUnit(const ScanProblem& p, const Plan<T>& plan, const Parameters<T>& parameters,
+                 const PartialSums<T>& sums)
+        : p_(p), plan_(plan), parameters_(parameters), sums_(sums) {
+        Arena count(nullptr);
+        take(count);
+        Arena arena(seqmamba::scratch(Slot::unit, count.used()));
+        take(arena);
+    }
+
+    void run(int64_t unit) {
+        block_ = unit / plan_.splits;
+        split_ = unit % plan_.splits;
+        int64_t run_end = std::min(p_.runs, (block_ + 1) * plan_.runs_per_block);
+        int64_t tile_begin = split_ * plan_.tiles_per_split;
+        int64_t tile_end = std::min(plan_.tiles, tile_begin + plan_.tiles_per_split);
+        for (int64_t t = tile_begin; t < tile_end; ++t) {
+            tile_ = plan_.tile(t);
+            first_of_group_ = t == tile_begin || t % plan_.group_tiles == 0;
+            start_tile();
+            for (int64_t r = block_ * plan_.runs_per_block; r < run_end; ++r) scan(r);
+        }
+    }
+
+private:
+    static constexpr int W = LANES<T>, NB = ADJOINT_STATES;
+
+    void take(Arena& arena) {
+        int64_t lanes = plan_.chunk * TILE, stride = ceil_div(p_.states, W) * W;
+        for (T** array : {&delta_, &du_, &u_, &grad_y_, &y_, &q_, &r_, &slope_, &gate_})
+            *array = arena.take<T>(lanes);
+        row_ = arena.take<T>(4 * TILE);
+        carry_ = arena.take<T>(TILE * p_.states);
+        start_ = arena.take<T>(TILE * p_.states);
+        b_copy_ = arena.take<T>(plan_.chunk * stride);
+        c_copy_ = arena.take<T>(plan_.chunk * stride);
+        decay_ = arena.take<T>(plan_.chunk * NB * W);
+        h_ = arena.take<T>((plan_.chunk + 1) * NB * W);
+        sum_b_ = arena.take<T>(ceil_div(plan_.chunk * NB, W) * W * W);
+        sum_c_ = arena.take<T>(ceil_div(plan_.chunk * NB, W) * W * W);
+    }
+
+    // Partial sums of this block of runs, in vector order.
+    T* channel_sum(T* sums, int64_t n) const {
+        return sums ? sums + (block_ * plan_.vectors + tile_.vector) * n * W : nullptr;
+    }
+
+    void start_tile() {
+        const ChannelSums<T>& c = sums_.channel;
+        int64_t lanes = tile_.vectors * W;
+        grad_a_ = channel_sum(c.a, p_.states);
+        grad_b_ = channel_sum(c.b, p_.states);
+        grad_c_ = channel_sum(c.c, p_.states);
+        grad_d_ = channel_sum(c.d, 1);
+        grad_bias_ = channel_sum(c.bias, 1);
+        for (T* sum : {grad_a_, grad_b_, grad_c_})
+            if (sum) std::fill_n(sum, lanes * p_.states, T(0));
+        for (T* sum : {grad_d_, grad_bias_}) std::fill_n(sum, lanes, T(0));
+    }
+
+    void scan(int64_t index) {
+        Run run = run_of(p_, index);
+        state_or_zero(p_.grad_last, index, carry_);
+        int64_t last = run.length ? (run.length - 1) / plan_.chunk : -1;
+        for (int64_t chunk = last; chunk >= 0; --chunk) {
+            int64_t start = chunk * plan_.chunk;
+            Span<ScanProblem> span{&p_, run, start, std::min(plan_.chunk, run.length - start)};
+            if (chunk)
+                load_checkpoint(plan_.first_checkpoint(p_, index) + chunk - 1);
+            else
+                state_or_zero(p_.initial_state, index, start_);
+            read(span);
+            recur(span);
+            write(span);
+        }
+        if (p_.grad_initial)
+            from_vectors<T>(tile_, carry_, p_.states,
+                            p_.grad_initial + index * p_.channels * p_.states * int64_t(sizeof(T)));
+        clear(index);
+    }
+
+    void state_or_zero(const char* states, int64_t index, T* to) {
+        std::fill_n(to, tile_.vectors * W * p_.states, T(0));
+        if (!states) return;
+        const T* from = reinterpret_cast<const T*>(states) +
+                        (index * p_.channels + tile_.first) * p_.states;
+        for (int64_t e = 0; e < tile_.count; ++e)
+            for (int64_t n = 0; n < p_.states; ++n)
+                to[(e / W * p_.states + n) * W + e % W] = from[e * p_.states + n];
+    }
+
+    void load_checkpoint(int64_t checkpoint) {
+        const T* from = reinterpret_cast<const T*>(p_.saved) +
+                        (checkpoint * plan_.vectors + tile_.vector) * p_.states * W;
+        std::memcpy(start_, from, size_t(tile_.vectors * p_.states * W) * sizeof(T));
+    }
+
+    void read(const Span<ScanProblem>& span) {
+        RowCursor u = span.rows(p_.u, p_.dtype, tile_.first);
+        RowCursor raw = span.rows(p_.delta, p_.dtype, tile_.first);
+        RowCursor z = span.rows(p_.z, p_.dtype, tile_.first);
+        RowCursor grad_out = span.rows(p_.grad_out, p_.dtype, tile_.first);
+        for (auto& checked : checked_) checked = Ints<T>{};
+        for (int64_t t = 0; t < span.length; ++t) {
+            if (span.hidden(t)) {
+                for (int64_t v = 0; v < tile_.vectors; ++v) hide((v * plan_.chunk + t) * W);
+                continue;
+            }
+            load_row<T>(p_.dtype, u[t], tile_.count, row_);
+            load_row<T>(p_.dtype, raw[t], tile_.count, row_ + TILE);
+            load_row<T>(p_.dtype, grad_out[t], tile_.count, row_ + 2 * TILE);
+            if (p_.z.data) load_row<T>(p_.dtype, z[t], tile_.count, row_ + 3 * TILE);
+            for (int64_t v = 0; v < tile_.vectors; ++v) read_vector(v, (v * plan_.chunk + t) * W);
+        }
+    }
+
+    void hide(int64_t at) {
+        for (T* array : {delta_, du_, u_, grad_y_, y_, q_, r_, slope_, gate_}) store(array + at, Vec<T>{});
+    }
+
+    SEQMAMBA_INLINE void read_vector(int64_t v, int64_t at) {
+        int64_t lane = (tile_.vector + v) * W;
+        Vec<T> u = load(row_ + v * W), slope = splat<T>(1);
+        Vec<T> delta = load(row_ + TILE + v * W) + load(parameters_.bias + lane);
+        if (p_.softplus) delta = softplus<T, true>(delta, &slope);
+        Vec<T> grad_y = load(row_ + 2 * TILE + v * W);
+        if (p_.z.data) {
+            Vec<T> z = load(row_ + 3 * TILE + v * W), s = sigmoid<T>(z);
+            store(gate_ + at, grad_y * s * (T(1) + z * (T(1) - s)));
+            grad_y *= z * s;
+        }
+        store(delta_ + at, delta);
+        store(du_ + at, delta * u);
+        store(u_ + at, u);
+        store(slope_ + at, slope);
+        store(grad_y_ + at, grad_y);
+        store(y_ + at, load(parameters_.d + lane) * u);
+        store(q_ + at, Vec<T>{});
+        store(r_ + at, Vec<T>{});
+        checked_[v] |= ~Ints<T>(-negative_magnitude<T>(delta) <= load(parameters_.limit + lane));
+    }
+
+    void recur(const Span<ScanProblem>& span) {
+        Mixing<T> b{}, c{};
+        if (!p_.constant_b) b = mixing<T>(span, p_.b, tile_.group * p_.b_group_stride, b_copy_);
+        if (!p_.constant_c) c = mixing<T>(span, p_.c, tile_.group * p_.c_group_stride, c_copy_);
+        state_blocks<NB>(0, p_.states, [&](auto size, int64_t n) {
+            constexpr int SIZE = size();
+            int64_t sums = ceil_div(span.length * SIZE, W) * W * W;
+            if (!p_.constant_b) std::fill_n(sum_b_, sums, T(0));
+            if (!p_.constant_c) std::fill_n(sum_c_, sums, T(0));
+            // The partly filled vector goes first, so that its unused lanes, NaN where B or C is
+            // not finite, can be wiped from the sums over channels.
+            int64_t partial = tile_.count % W ? tile_.vectors - 1 : -1;
+            if (partial >= 0) {
+                recur_vector<SIZE>(span, partial, n, b, c);
+                wipe_unused(sums);
+            }
+            for (int64_t v = 0; v < tile_.vectors; ++v)
+                if (v != partial) recur_vector<SIZE>(span, v, n, b, c);
+            if (!p_.constant_b) add_token_sums<SIZE>(span, sum_b_, sums_.token.b, n);
+            if (!p_.constant_c) add_token_sums<SIZE>(span, sum_c_, sums_.token.c, n);
+        });
+    }
+
+    template <int SIZE>
+    void recur_vector(const Span<ScanProblem>& span, int64_t v, int64_t n, Mixing<T> b, Mixing<T> c) {
+        int64_t column = v * plan_.chunk * W, state = (v * p_.states + n) * W;
+        int64_t parameter = ((tile_.vector + v) * p_.states + n) * W;
+        std::memcpy(h_, start_ + state, SIZE * W * sizeof(T));
+        Column<T> x{delta_ + column,
+                    du_ + column,
+                    y_ + column,
+                    parameters_.a + parameter,
+                    p_.constant_b ? parameters_.b + parameter : b.data + n,
+                    p_.constant_c ? parameters_.c + parameter : c.data + n,
+                    b.stride,
+                    c.stride,
+                    span.length};
+        Adjoint<T> adjoint{x,
+                           grad_y_ + column,
+                           q_ + column,
+                           r_ + column,
+                           decay_,
+                           h_,
+                           p_.constant_b ? grad_b_ + state : sum_b_,
+                           p_.constant_c ? grad_c_ + state : sum_c_,
+                           carry_ + state,
+                           grad_a_ + state};
+        Traits traits{any<T>(checked_[v]), p_.constant_b != 0, p_.constant_c != 0};
+        specialise(traits, [&](auto checked, auto constant_b, auto constant_c) {
+            adjoint_states<T, SIZE, checked(), constant_b(), constant_c()>(adjoint);
+        });
+    }
+
+    void wipe_unused(int64_t sums) {
+        int used = int(tile_.count % W);
+        for (T* sum : {sum_b_, sum_c_})
+            for (int64_t i = 0; i < sums; i += W) std::fill(sum + i + used, sum + i + W, T(0));
+    }
+
+    // Adds the sums over the lanes to the gradient of B or C of this split.
+    template <int SIZE>
+    void add_token_sums(const Span<ScanProblem>& span, const T* sums, T* to, int64_t n) {
+        int64_t width = p_.groups * p_.states;
+        char* data = reinterpret_cast<char*>(to + split_ * p_.batch * p_.length * width);
+        DType type = sizeof(T) == 8 ? DType::f64 : DType::f32;
+        RowCursor rows = span.rows(data, type, width, tile_.group * p_.states + n);
+        alignas(64) T result[W];
+        for (int64_t first = 0; first < span.length * SIZE; first += W) {
+            store(result, lane_sums<T, W>(sums + first * W));
+            int64_t end = std::min<int64_t>(span.length * SIZE, first + W);
+            for (int64_t i = first; i < end; ++i) {
+                T& target = reinterpret_cast<T*>(rows[i / SIZE])[i % SIZE];
+                target = first_of_group_ ? result[i - first] : target + result[i - first];
+            }
+        }
+    }
+
+    // From the sums over states to the gradients of u, delta, z, D and the bias.
+    void write(const Span<ScanProblem>& span) {
+        RowCursor u = span.rows(p_.grad_u, p_.dtype, p_.channels, tile_.first);
+        RowCursor delta = span.rows(p_.grad_delta, p_.dtype, p_.channels, tile_.first);
+        RowCursor z = span.rows(p_.grad_z, p_.dtype, p_.channels, tile_.first);
+        for (int64_t t = 0; t < span.length; ++t) {
+            if (span.hidden(t))
+                std::fill_n(row_, 3 * TILE, T(0));
+            else
+                for (int64_t v = 0; v < tile_.vectors; ++v) write_vector(v, (v * plan_.chunk + t) * W);
+            store_row<T>(p_.dtype, row_, tile_.count, u[t]);
+            store_row<T>(p_.dtype, row_ + TILE, tile_.count, delta[t]);
+            if (p_.z.data) store_row<T>(p_.dtype, row_ + 2 * TILE, tile_.count, z[t]);
+        }
+    }
+
+    SEQMAMBA_INLINE void write_vector(int64_t v, int64_t at) {
+        constexpr T ln2 = T(0.6931471805599453);  // r was formed with A * log2(e)
+        Vec<T> u = load(u_ + at), grad_y = load(grad_y_ + at), q = load(q_ + at);
+        Vec<T> grad_delta = (u * q + load(r_ + at) * ln2) * load(slope_ + at);
+        Vec<T> d = load(parameters_.d + (tile_.vector + v) * W);
+        store(row_ + v * W, d * grad_y + load(delta_ + at) * q);
+        store(row_ + TILE + v * W, grad_delta);
+        if (p_.z.data) store(row_ + 2 * TILE + v * W, load(y_ + at) * load(gate_ + at));
+        add_to(grad_d_ + v * W, grad_y * u);
+        add_to(grad_bias_ + v * W, grad_delta);
+    }
+
+    // Padding has gradient 0; the first tile of a group also speaks for B and C.
+    void clear(int64_t index) {
+        int64_t size = size_of(p_.dtype), row = p_.length * p_.channels;
+        for (char* grad : {p_.grad_u, p_.grad_delta, p_.grad_z})
+            if (grad) clear_padding(p_, {grad, row, p_.channels}, index, tile_.first, tile_.count, size);
+        if (!first_of_group_) return;
+        int64_t width = p_.groups * p_.states, split = split_ * p_.batch * p_.length * width;
+        for (T* sums : {sums_.token.b, sums_.token.c})
+            if (sums)
+                clear_padding(p_, {reinterpret_cast<char*>(sums + split), p_.length * width, width}, index,
+                              tile_.group * p_.states, p_.states, int64_t(sizeof(T)));
+    }
+
+    const ScanProblem& p_;
+    const Plan<T>& plan_;
+    const Parameters<T>& parameters_;
+    const PartialSums<T>& sums_;
+    int64_t block_ = 0, split_ = 0;
+    bool first_of_group_ = false;
+    Tile tile_{};
+    T *delta_, *du_, *u_, *grad_y_, *y_, *q_, *r_;  // [vector][token][lane]
+    T* slope_;                                      // derivative of the step size
+    T* gate_;                                       // gradient of out times the derivative of the gate
+    T* row_;                                        // four rows of a tile
+    T *carry_, *start_;                             // [vector][n][lane]
+    T *b_copy_, *c_copy_;                           // [token][n]
+    T *decay_, *h_, *sum_b_, *sum_c_;               // scratch of the adjoint
+    T *grad_a_, *grad_b_, *grad_c_, *grad_d_, *grad_bias_;
+    Ints<T> checked_[TILE / LANES<T>];
+};
+
+// One unit per tile for the channel sums, then blocks of tokens for B and C.
+template <class T>
+void reduce(const Plan<T>& plan, const ScanProblem& p, const PartialSums<T>& sums, int threads) {
+    constexpr int64_t BLOCK = 256;
+    bool tokens_b = sums.token.b && !sums.token.direct_b, tokens_c = sums.token.c && !sums.token.direct_c;
+    int64_t tokens = tokens_b || tokens_c ? p.batch * p.length : 0;
+    auto body = [&](int64_t unit) {
+        if (unit < plan.tiles) {
+            Tile tile = plan.tile(unit);
+            reduce_channels<T>(plan, tile, sums.channel.a, p.states, p.grad_a);
+            reduce_channels<T>(plan, tile, sums.channel.d, 1, p.grad_d);
+            reduce_channels<T>(plan, tile, sums.channel.bias, 1, p.grad_bias);
+            if (p.constant_b) reduce_channels<T>(plan, tile, sums.channel.b, p.states, p.grad_b);
+            if (p.constant_c) reduce_channels<T>(plan, tile, sums.channel.c, p.states, p.grad_c);
+            return;
+        }
+        int64_t first = (unit - plan.tiles) * BLOCK, last = std::min(tokens, first + BLOCK);
+        if (tokens_b) reduce_tokens<T>(plan, p, sums.token.b, first, last, p.grad_b);
+        if (tokens_c) reduce_tokens<T>(plan, p, sums.token.c, first, last, p.grad_c);
+    };
+    seqmamba::parallel_for(plan.tiles + ceil_div(tokens, BLOCK), threads, body);
+}
+
+template <class T>
+void backward_all(const ScanProblem* problems, int64_t count, int threads) {
+    std::vector<PartialSums<T>> sums(static_cast<size_t>(count));
+    auto sums_of = [&](const ScanProblem& p) -> PartialSums<T>& { return sums[size_t(&p - problems)]; };
+    Prepared<T> prepared(problems, count, [&](auto& setup, Arena& arena) {
+        sums_of(setup.problem).take(arena, setup.plan, setup.problem);
+    });
+    threads = prepared.threads(threads);
+    seqmamba::parallel_for(prepared.units, threads, [&](int64_t index) {
+        auto [setup, unit] = prepared.find(index);
+        BackwardUnit<T>(setup->problem, setup->plan, setup->parameters, sums_of(setup->problem)).run(unit);
+    });
+    for (auto& setup : prepared.setups)
+        reduce<T>(setup.plan, setup.problem, sums_of(setup.problem), threads);
+}
+
+}  // namespace
+
+void scan_backward(const ScanProblem* problems, int64_t count, int threads) {
+    by_type(problems, count, [&](auto type, const ScanProblem* p, int64_t n) {
+        backward_all<decltype(type)>(p, n, threads);
+    });
+}
+
+}  // namespace SEQMAMBA_ISA

@@ -1,0 +1,186 @@
+// Forward selective scan: for each run and tile of channels, chunk by chunk.
+#include "chunk.h"
+#include "entry.h"
+#include "prepared.h"
+#include "recurrence.h"
+
+namespace SEQMAMBA_ISA {
+namespace {
+
+using seqmamba::Slot;
+
+template <class T>
+class ForwardUnit {
+public:
+    ForwardUnit(const ScanProblem& p, const Plan<T>& plan, const Parameters<T>& parameters)
+        : p_(p), plan_(plan), parameters_(parameters) {
+        Arena count(nullptr);
+        take(count);
+        Arena arena(seqmamba::scratch(Slot::unit, count.used()));
+        take(arena);
+    }
+
+    void run(int64_t unit) {
+        int64_t block = unit / plan_.splits, split = unit % plan_.splits;
+        int64_t run_end = std::min(p_.runs, (block + 1) * plan_.runs_per_block);
+        int64_t tile_end = std::min(plan_.tiles, (split + 1) * plan_.tiles_per_split);
+        for (int64_t t = split * plan_.tiles_per_split; t < tile_end; ++t) {
+            tile_ = plan_.tile(t);
+            for (int64_t r = block * plan_.runs_per_block; r < run_end; ++r) scan(r);
+        }
+    }
+
+private:
+    static constexpr int W = LANES<T>;
+
+    void take(Arena& arena) {
+        int64_t lanes = plan_.chunk * TILE;
+        delta_ = arena.take<T>(lanes);
+        du_ = arena.take<T>(lanes);
+        y_ = arena.take<T>(lanes);
+        row_ = arena.take<T>(2 * TILE);
+        state_ = arena.take<T>(TILE * p_.states);
+        int64_t stride = ceil_div(p_.states, W) * W;
+        b_copy_ = arena.take<T>(plan_.chunk * stride);
+        c_copy_ = arena.take<T>(plan_.chunk * stride);
+    }
+
+    void scan(int64_t index) {
+        Run run = run_of(p_, index);
+        start_state(index);
+        for (int64_t start = 0; start < run.length; start += plan_.chunk) {
+            Span<ScanProblem> span{&p_, run, start, std::min(plan_.chunk, run.length - start)};
+            if (p_.saved && start) save_state(plan_.first_checkpoint(p_, index) + start / plan_.chunk - 1);
+            read(span);
+            recur(span);
+            write(span);
+        }
+        clear_padding(p_, {p_.out, p_.length * p_.channels, p_.channels}, index, tile_.first,
+                      tile_.count, size_of(p_.dtype));
+        if (p_.last_state)
+            from_vectors<T>(tile_, state_, p_.states,
+                            p_.last_state + index * p_.channels * p_.states * int64_t(sizeof(T)));
+    }
+
+    void start_state(int64_t index) {
+        std::fill_n(state_, tile_.vectors * W * p_.states, T(0));
+        if (!p_.initial_state) return;
+        const T* from = reinterpret_cast<const T*>(p_.initial_state) +
+                        (index * p_.channels + tile_.first) * p_.states;
+        for (int64_t e = 0; e < tile_.count; ++e)
+            for (int64_t n = 0; n < p_.states; ++n)
+                state_[(e / W * p_.states + n) * W + e % W] = from[e * p_.states + n];
+    }
+
+    void save_state(int64_t checkpoint) {
+        T* to = reinterpret_cast<T*>(p_.saved) +
+                (checkpoint * plan_.vectors + tile_.vector) * p_.states * W;
+        std::memcpy(to, state_, size_t(tile_.vectors * p_.states * W) * sizeof(T));
+    }
+
+    // Step sizes and inputs of the chunk; y starts as D u.
+    void read(const Span<ScanProblem>& span) {
+        RowCursor u = span.rows(p_.u, p_.dtype, tile_.first);
+        RowCursor raw = span.rows(p_.delta, p_.dtype, tile_.first);
+        for (auto& checked : checked_) checked = Ints<T>{};
+        for (int64_t t = 0; t < span.length; ++t) {
+            if (span.hidden(t)) {
+                for (int64_t v = 0; v < tile_.vectors; ++v) {
+                    int64_t at = (v * plan_.chunk + t) * W;
+                    store(delta_ + at, Vec<T>{});
+                    store(du_ + at, Vec<T>{});
+                    store(y_ + at, Vec<T>{});
+                }
+                continue;
+            }
+            load_row<T>(p_.dtype, u[t], tile_.count, row_);
+            load_row<T>(p_.dtype, raw[t], tile_.count, row_ + TILE);
+            for (int64_t v = 0; v < tile_.vectors; ++v) read_vector(v, (v * plan_.chunk + t) * W);
+        }
+    }
+
+    SEQMAMBA_INLINE void read_vector(int64_t v, int64_t at) {
+        int64_t lane = (tile_.vector + v) * W;
+        Vec<T> u = load(row_ + v * W);
+        Vec<T> delta = load(row_ + TILE + v * W) + load(parameters_.bias + lane);
+        if (p_.softplus) delta = softplus<T, false>(delta, nullptr);
+        store(delta_ + at, delta);
+        store(du_ + at, delta * u);
+        store(y_ + at, load(parameters_.d + lane) * u);
+        Ints<T> fits = -negative_magnitude<T>(delta) <= load(parameters_.limit + lane);
+        checked_[v] |= ~fits;
+    }
+
+    void recur(const Span<ScanProblem>& span) {
+        Mixing<T> b{}, c{};
+        if (!p_.constant_b) b = mixing<T>(span, p_.b, tile_.group * p_.b_group_stride, b_copy_);
+        if (!p_.constant_c) c = mixing<T>(span, p_.c, tile_.group * p_.c_group_stride, c_copy_);
+        for (int64_t v = 0; v < tile_.vectors; ++v) {
+            int64_t column = v * plan_.chunk * W, parameter = (tile_.vector + v) * p_.states * W;
+            Traits traits{any<T>(checked_[v]), p_.constant_b != 0, p_.constant_c != 0};
+            state_blocks<MAX_STATES<T>>(0, p_.states, [&](auto size, int64_t n) {
+                Column<T> x{delta_ + column,
+                            du_ + column,
+                            y_ + column,
+                            parameters_.a + parameter + n * W,
+                            p_.constant_b ? parameters_.b + parameter + n * W : b.data + n,
+                            p_.constant_c ? parameters_.c + parameter + n * W : c.data + n,
+                            b.stride,
+                            c.stride,
+                            span.length};
+                T* state = state_ + (v * p_.states + n) * W;
+                specialise(traits, [&](auto checked, auto constant_b, auto constant_c) {
+                    forward_states<T, size(), checked(), constant_b(), constant_c()>(x, state);
+                });
+            });
+        }
+    }
+
+    // out = y, gated by silu(z) if there is a z; 0 at hidden tokens.
+    void write(const Span<ScanProblem>& span) {
+        RowCursor out = span.rows(p_.out, p_.dtype, p_.channels, tile_.first);
+        RowCursor z = span.rows(p_.z, p_.dtype, tile_.first);
+        for (int64_t t = 0; t < span.length; ++t) {
+            bool hidden = span.hidden(t);
+            if (p_.z.data && !hidden) load_row<T>(p_.dtype, z[t], tile_.count, row_);
+            for (int64_t v = 0; v < tile_.vectors; ++v) {
+                Vec<T> y = load(y_ + (v * plan_.chunk + t) * W);
+                if (p_.z.data) {
+                    Vec<T> gate = load(row_ + v * W);
+                    y *= gate * sigmoid<T>(gate);
+                }
+                store(row_ + TILE + v * W, hidden ? Vec<T>{} : y);
+            }
+            store_row<T>(p_.dtype, row_ + TILE, tile_.count, out[t]);
+        }
+    }
+
+    const ScanProblem& p_;
+    const Plan<T>& plan_;
+    const Parameters<T>& parameters_;
+    Tile tile_{};
+    T *delta_, *du_, *y_;      // [vector][token][lane]
+    T* row_;                   // two rows of a tile
+    T* state_;                 // [vector][n][lane]
+    T *b_copy_, *c_copy_;      // [token][n]
+    Ints<T> checked_[TILE / LANES<T>];
+};
+
+template <class T>
+void forward_all(const ScanProblem* problems, int64_t count, int threads) {
+    Prepared<T> prepared(problems, count);
+    seqmamba::parallel_for(prepared.units, prepared.threads(threads), [&](int64_t index) {
+        auto [setup, unit] = prepared.find(index);
+        ForwardUnit<T>(setup->problem, setup->plan, setup->parameters).run(unit);
+    });
+}
+
+}  // namespace
+
+void scan_forward(const ScanProblem* problems, int64_t count, int threads) {
+    by_type(problems, count, [&](auto type, const ScanProblem* p, int64_t n) {
+        forward_all<decltype(type)>(p, n, threads);
+    });
+}
+
+}  // namespace SEQMAMBA_ISA
