@@ -5,7 +5,7 @@ from seqmamba.metrics.tracking.clip import Clip
 from seqmamba.metrics.tracking.displacement import ade, fde, horizon_iou
 from seqmamba.metrics.tracking.hota import HotaCounts, count_hota
 from seqmamba.metrics.tracking.identity import IdentityCounts, count_identity
-from seqmamba.metrics.tracking.overlap import biou, giou, hmiou, iou, paired_iou
+from seqmamba.metrics.tracking.overlap import biou, giou, hmiou, iou
 from seqmamba.metrics.tracking.scores import score_clips
 
 __all__ = [
@@ -23,6 +23,5 @@ __all__ = [
     "hmiou",
     "horizon_iou",
     "iou",
-    "paired_iou",
     "score_clips",
 ]

@@ -68,7 +68,7 @@ class Clip:
         return cls(
             truth_ids=np.split(true_id, true_cuts),
             track_ids=np.split(own_id, own_cuts),
-            similarity=[iou(a, b) for a, b in zip(true_boxes, own_boxes, strict=True)],
+            similarity=[iou(a[:, None], b) for a, b in zip(true_boxes, own_boxes, strict=True)],
             n_truth_ids=n_true,
             n_track_ids=n_own,
         )

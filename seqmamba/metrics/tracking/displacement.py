@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seqmamba.errors import DataError
-from seqmamba.metrics.tracking.overlap import paired_iou
+from seqmamba.metrics.tracking.overlap import iou
 
 __all__ = ["ade", "fde", "horizon_iou"]
 
@@ -38,7 +38,7 @@ def fde(truth: ArrayLike, forecast: ArrayLike) -> float:
 def horizon_iou(truth: ArrayLike, forecast: ArrayLike) -> NDArray[np.float64]:
     """Return the mean IoU of true and forecast boxes per step: (N, H, 4), (N, H, 4) -> (H,)."""
     a, b = _pair(truth, forecast, 4)
-    overlap: NDArray[np.float64] = paired_iou(a, b).mean(axis=0)
+    overlap: NDArray[np.float64] = iou(a, b).mean(axis=0)
     return overlap
 
 

@@ -1,0 +1,1 @@
+"""Multi-object tracking with a motion model that is learned from tracks."""

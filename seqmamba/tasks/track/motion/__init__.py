@@ -1,0 +1,1 @@
+"""Motion models for all tracks at once."""

@@ -1,0 +1,100 @@
+"""Motion models that predict from the last boxes of a track, and patch its gaps by themselves."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqmamba.datasets.boxes import to_centre, to_corners
+from seqmamba.tasks.track.motion.model import ArrayState, Boxes, Rows
+
+__all__ = ["HistoryMotion"]
+
+FROZEN_AFTER = 5  # lost frames after which the size is held
+SMALLEST = 0.1  # of the last size: a prediction never shrinks a box below it
+
+
+class HistoryMotion(ArrayState):
+    """The last ``q + 1`` boxes of each track as ``cx, cy, w, h``, oldest first.
+
+    A track that is not found takes its own prediction for its next box (tracklet patching, arXiv
+    2408.09178). Where it is found again, the predicted boxes are replaced by the line between
+    the two real ones. A young track is padded by repeating its first box.
+
+    Parameters
+    ----------
+    q : int
+        Number of offsets that a prediction looks at.
+    damping : float in [0, 1]
+        Factor on the offset per consecutive lost frame.
+    repair : bool
+        Draw the line through a gap that has ended.
+    """
+
+    _shapes: Mapping[str, tuple[int, ...]]
+    history: NDArray[np.float64]
+    last: NDArray[np.float64]
+    gap: NDArray[np.float64]
+
+    def __init__(self, q: int, *, damping: float = 0.95, repair: bool = True) -> None:
+        self.q, self.damping, self.repair = q, damping, repair
+        self._shapes = {"history": (q + 1, 4), "last": (4,), "gap": ()}
+        self.reset()
+
+    def next_offset(self, history: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the offset of the next box in pixels: (N, q + 1, 4) -> (N, 4)."""
+        raise TypeError(f"{type(self).__name__} must define next_offset(history)")
+
+    def initiate(self, boxes: Boxes, scores: NDArray[np.float64]) -> None:
+        """Append one row per box."""
+        last = to_centre(boxes)
+        history = np.repeat(last[:, None], self.q + 1, axis=1)
+        self._append(history=history, last=last, gap=np.zeros(len(boxes)))
+
+    def predict(self, dt: float = 1.0, lost: NDArray[np.bool_] | None = None) -> Boxes:
+        """Append the predicted box to all histories, ``dt`` times."""
+        for _ in range(max(1, round(dt))):
+            self.gap = self.gap + 1
+            self.history = self._advanced(self.history, self.gap)
+        return to_corners(self.history[:, -1])
+
+    def update(self, rows: Rows, boxes: Boxes, scores: NDArray[np.float64]) -> None:
+        """Replace the newest box of some rows by their detections, and mend the gap before."""
+        found = to_centre(boxes)
+        self.history[rows, -1] = found
+        if self.repair:
+            broken = self.gap[rows] > 1
+            self._mend(rows[broken], found[broken])
+        self.last[rows] = found
+        self.gap[rows] = 0.0
+
+    def predict_horizon(self, h: int) -> Boxes:
+        """Feed the predictions back for ``h`` frames: (N, h, 4)."""
+        history, gap, steps = self.history, self.gap, []
+        for _ in range(h):
+            gap = gap + 1
+            history = self._advanced(history, gap)
+            steps.append(to_corners(history[:, -1]))
+        return np.stack(steps, axis=1) if steps else np.zeros((len(self), 0, 4))
+
+    def _advanced(
+        self, history: NDArray[np.float64], gap: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        if not len(history):
+            return history
+        last = history[:, -1]
+        offset = self.next_offset(history) * (self.damping ** (gap - 1))[:, None]
+        offset[gap > FROZEN_AFTER, 2:] = 0.0
+        box = last + offset
+        box[:, 2:] = np.maximum(box[:, 2:], SMALLEST * last[:, 2:])
+        return np.concatenate([history[:, 1:], box[:, None]], axis=1)
+
+    def _mend(self, rows: Rows, found: NDArray[np.float64]) -> None:
+        """Draw a line from the last real box to the new one over the predicted ones."""
+        if not len(rows):
+            return
+        back = np.arange(self.q, -1, -1.0)  # frames before now, oldest first
+        share = np.minimum(back / self.gap[rows][:, None], 1.0)[..., None]  # (k, q + 1, 1)
+        line = found[:, None] + share * (self.last[rows] - found)[:, None]
+        inside = share < 1
+        self.history[rows] = np.where(inside, line, self.history[rows])
