@@ -6,7 +6,7 @@ so that the network learns what the cheap model leaves over, and before the firs
 the cheap model itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import torch
@@ -26,6 +26,9 @@ class Anchor(nn.Module):
     def fit(self, samples: Samples) -> Self:
         """Learn from the training part; return self. Nothing to learn by default."""
         return self
+
+    def tune(self, score: Callable[[nn.Module], float]) -> None:
+        """Choose what ``fit`` left open by a score of the validation part; smaller is better."""
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the forecast in the network's own output space."""
@@ -82,6 +85,7 @@ def choose_anchor(
     scores = {}
     for label, anchor in chosen.items():
         anchor.fit(train)
+        anchor.tune(lambda tried: objective(tried.eval(), valid))
         scores[label] = objective(anchor.eval(), valid)
     best = min(scores, key=scores.__getitem__)
     return best, chosen[best], scores
