@@ -119,7 +119,7 @@ class Encoder(nn.Module):
             headdim=headdim,
             backend=backend,
         )
-        drops = torch.linspace(0, drop_path, n_layers).tolist()
+        drops = [drop_path * i / max(n_layers - 1, 1) for i in range(n_layers)]
         self.layers = nn.ModuleList(
             Block(
                 d_model,

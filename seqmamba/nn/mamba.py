@@ -3,6 +3,7 @@
 import math
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from seqmamba.errors import ConfigError
@@ -23,6 +24,7 @@ from seqmamba.nn.branch import (
     branch_of,
     negative_exp,
 )
+from seqmamba.nn.order import take
 
 __all__ = ["Mamba", "Window", "resolve_dt_rank", "window_at"]
 
@@ -123,6 +125,11 @@ class Mamba(Float32Parameters, nn.Module):
         -------
         Tensor (B, L, D)
         """
+        if mask is not None and self.window != 1:
+            return self._aligned(x, mask)
+        return self._read(x, mask, lengths)
+
+    def _read(self, x: Tensor, mask: Tensor | None, lengths: Tensor | None) -> Tensor:
         u, z = self.in_proj(x).chunk(2, -1)  # (B, L, E) each
         branch = branch_of(self)
         reverse = self.reverse
@@ -132,6 +139,18 @@ class Mamba(Float32Parameters, nn.Module):
         scan["window"] = window_at(self.window, x.shape[1])
         y: Tensor = self.out_proj(selective_scan(**scan, backend=self.backend))
         return y
+
+    def _aligned(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Read with the windows counted from each row's first real token in reading order."""
+        length = x.shape[1]
+        place = torch.arange(length, device=x.device)
+        if self.reverse:
+            shift = torch.where(mask, place, -1).amax(1, keepdim=True) + 1
+        else:
+            shift = torch.where(mask, place, length).amin(1, keepdim=True)
+        ahead, back = (place + shift) % length, (place - shift) % length  # (B, L)
+        y = self._read(take(x, ahead), mask.gather(1, ahead), None)
+        return take(y, back)
 
     def both_ways(
         self, other: "Mamba", x: Tensor, *, mask: Tensor | None, lengths: Tensor | None

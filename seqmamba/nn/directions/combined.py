@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from seqmamba.nn.directions.order import partial_flip_order, take
+from seqmamba.nn.order import partial_flip_order, take
 
 __all__ = ["BiShared", "BiSum", "PartialFlip", "ScanBlock"]
 

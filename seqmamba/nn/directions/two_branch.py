@@ -15,8 +15,8 @@ from seqmamba.nn.branch import (
     branch_of,
     negative_exp,
 )
-from seqmamba.nn.directions.order import Order, reorder, take
 from seqmamba.nn.mamba import resolve_dt_rank
+from seqmamba.nn.order import Order, reorder, take
 
 __all__ = ["TwoBranchDirection", "TwoBranchMamba"]
 
@@ -32,7 +32,7 @@ class TwoBranchMamba(Float32Parameters, nn.Module):
     "vim_v1"    convolution, step, B, C of the first, read backwards with its own decay
     "vim_v2"    all its own, read backwards
     "mil_bi"    as vim_v2, starting with the same steps as the first
-    "mil_sr"    all its own, read forwards in the order of :func:`~.order.reorder`
+    "mil_sr"    all its own, read forwards in the order of :func:`seqmamba.nn.order.reorder`
     ==========  ==========================================================================
 
     The two gated outputs are summed (and halved with ``divide_out``) before ``out_proj``.
