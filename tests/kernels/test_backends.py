@@ -1,0 +1,23 @@
+"""Every back-end keeps the contract."""
+
+import pytest
+
+from seqmamba.testing.backend_contract import BackendContract
+
+
+class TestReference(BackendContract):
+    backend = "reference"
+
+
+class TestTorch(BackendContract):
+    backend = "torch"
+
+
+class TestCpp(BackendContract):
+    backend = "cpp"
+
+
+@pytest.mark.gpu
+class TestTorchOnGpu(BackendContract):
+    backend = "torch"
+    device = "cuda"
