@@ -16,7 +16,8 @@ SAMPLE = 100  # values that decide which type is tried on the whole column
 _INTEGER = r"^[+-]?[0-9]+$"
 _FLOAT = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$|^[+-]?(?i:inf|infinity|nan)$"
 _COMMA_FLOAT = r"^[+-]?([0-9]+,?[0-9]*|,[0-9]+)([eE][+-]?[0-9]+)?$"
-_LEADING_ZERO = r"^[+-]?0[0-9]"
+_LEADING_ZERO = r"^[+-]?0[0-9]"  # quick to refute; also begins a float such as 00.5
+_CODE = r"^[+-]?0[0-9]+$"
 _TRUTH = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
 
@@ -96,22 +97,17 @@ def _may_be_number(sample: pl.Series, decimal_comma: bool) -> bool:
 
 def _parse_whole(column: pl.Series, decimal_comma: bool) -> pl.Series | None:
     """Return the column as numbers, or None if a single value is not one."""
-    nulls = column.null_count()
-    if nulls == len(column) or column.str.contains(_LEADING_ZERO).any():
-        return (
-            None if nulls == len(column) or _has_codes(column) else _floats(column, decimal_comma)
-        )
-    integers = column.cast(pl.Int64, strict=False)
-    if integers.null_count() == nulls:
-        return integers
-    if column.str.contains(_INTEGER).all():  # beyond 64 bits
+    if column.null_count() == len(column):
         return None
+    if column.str.contains(_LEADING_ZERO).any() and column.str.contains(_CODE).any():
+        return None
+    if column.drop_nulls().head(SAMPLE).str.contains(_INTEGER).all():
+        integers = column.cast(pl.Int64, strict=False)
+        if integers.null_count() == column.null_count():
+            return integers
+        if column.str.contains(_INTEGER).all():  # beyond 64 bits
+            return None
     return _floats(column, decimal_comma)
-
-
-def _has_codes(column: pl.Series) -> bool:
-    """Say whether an integer with leading zeros is among the values."""
-    return bool(column.str.contains(r"^[+-]?0[0-9]+$").any())
 
 
 def _floats(column: pl.Series, decimal_comma: bool) -> pl.Series | None:

@@ -55,16 +55,18 @@ def from_native(source: Any) -> tuple[pl.DataFrame, Like]:
     if isinstance(source, Mapping):
         frame = from_columns(source)
         return frame, Like("dict", frame.schema)
+    if nw.dependencies.is_pandas_dataframe(source):
+        return _from_pandas(source)
     try:
         table = nw.from_native(source, eager_only=True)
+    except NarwhalsError as error:
+        raise DataError(f"the table cannot be read: {error}") from error
     except TypeError:
         raise DataError(
             f"cannot read a {type(source).__name__}. Pass a path, a pandas, polars or arrow "
             "table, a dict of columns, or an array.",
             value=type(source).__name__,
         ) from None
-    if table.implementation.is_pandas():
-        return _from_pandas(source)
     frame = _guarded(table.to_polars, source)
     return frame, Like(table.implementation.value, frame.schema)
 

@@ -98,17 +98,9 @@ def survey(
 
 def blocks(content: Path | bytes) -> Iterator[bytes]:
     """Yield the bytes in blocks that end at a line feed (the last one perhaps not)."""
-    rest: list[bytes] = []
     with io.BytesIO(content) if isinstance(content, bytes) else open(content, "rb") as file:
         while block := file.read(BLOCK):
-            end = block.rfind(b"\n") + 1
-            if not end:
-                rest.append(block)
-                continue
-            yield b"".join([*rest, block[:end]])
-            rest = [block[end:]] if end < len(block) else []
-    if rest:
-        yield b"".join(rest)
+            yield block + file.readline()
 
 
 def clean(content: Path | bytes) -> bytes:
@@ -260,7 +252,7 @@ class _Counts:
             message = f"{where} holds a NUL byte. Save the file as UTF-8 text without NUL bytes."
             raise DataError(message, where=where, value="\0")
         codes = np.frombuffer(block, np.uint8)
-        lone = block.count(b"\r") - block.count(b"\r\n")
+        lone = block.count(b"\r") - block.count(b"\r\n") if b"\r" in block else 0
         if self.inside or b'"' in block:
             self._add_quoted(codes, bool(lone))
         else:
@@ -270,8 +262,8 @@ class _Counts:
             self.separators += int(np.count_nonzero(codes == self.separator))
             self.newlines += int(np.count_nonzero(codes == NEWLINE))
         self.ends_open = not block.endswith(b"\n")
-        if block[:1] == b"\n" or block[:2] == b"\r\n" or b"\n\n" in block or b"\n\r\n" in block:
-            self.has_blank_lines = True
+        self.has_blank_lines |= block.startswith((b"\n", b"\r\n")) or b"\n\n" in block
+        self.has_blank_lines |= b"\r" in block and b"\n\r\n" in block
 
     def _add_quoted(self, codes: NDArray[np.uint8], has_lone_returns: bool) -> None:
         quotes = np.flatnonzero(codes == QUOTE)
