@@ -7,7 +7,7 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seqmamba.info import info
+    from seqmamba.environment import info
     from seqmamba.tasks import load
     from seqmamba.tasks.forecast.estimator import SMambaForecaster
 
@@ -15,7 +15,7 @@ __all__ = ["SMambaForecaster", "__version__", "info", "load"]
 
 _HOMES = {
     "SMambaForecaster": "seqmamba.tasks.forecast.estimator",
-    "info": "seqmamba.info",
+    "info": "seqmamba.environment",
     "load": "seqmamba.tasks",
 }
 

@@ -57,12 +57,12 @@ def load(path: str | Path) -> Any:
     from seqmamba import storage  # NumPy: not needed to list the tasks
 
     header = storage.read_header(path)
+    name = str(header.get("task"))
     wanted = header.get("config", {}).get("class", "file without a model")
-    for task in TASKS.values():
-        found = task.class_named(wanted)
-        if found is not None:
-            return found.load(path)
-    raise ModelFileError(
-        f"{path} holds a {wanted} of task {header.get('task')!r}, which is not installed here; "
-        f"tasks: {', '.join(TASKS)}."
-    )
+    found = TASKS[name].class_named(wanted) if name in TASKS else None
+    if found is None:
+        raise ModelFileError(
+            f"{path} holds a {wanted} of task {name!r}, which is not installed here; "
+            f"tasks: {', '.join(TASKS)}."
+        )
+    return found.load(path)

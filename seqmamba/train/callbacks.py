@@ -1,5 +1,6 @@
 """Watchers of a training run: progress bar, pruning of sweep trials, TensorBoard."""
 
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,13 @@ class Progress(Callback):
     def on_start(self, state: State) -> None:
         """Open the bar."""
         total = state.steps_per_epoch * state.max_epochs
-        self._bar = tqdm(total=total, initial=state.step, unit="step", dynamic_ncols=True)
+        self._bar = tqdm(
+            total=total,
+            initial=state.step,
+            unit="step",
+            dynamic_ncols=True,
+            disable=None,  # no bar where standard error is a file; the lines per epoch remain
+        )
 
     def on_step(self, state: State) -> None:
         """Move the bar; refresh the figures at most ten times a second."""
@@ -76,11 +83,11 @@ class Progress(Callback):
     def on_epoch(self, state: State) -> None:
         """Write one line per epoch above the bar."""
         self._show(state)
-        self._bar.write(
+        tqdm.write(
             f"epoch {state.epoch}/{state.max_epochs}  train {state.train_loss:.5g}  "
             f"valid {state.valid_loss:.5g}  objective {state.objective:.5g}  "
             f"best {state.best:.5g}  lr {state.learning_rate:.2g}",
-            file=self._bar.fp,
+            file=sys.stderr,
         )
 
     def on_end(self, state: State) -> None:

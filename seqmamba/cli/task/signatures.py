@@ -1,0 +1,95 @@
+"""What the signature and the docstring of an estimator method say about its keywords."""
+
+import inspect
+import re
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Keyword", "data_is_optional", "keywords", "summary"]
+
+INNER = {"self", "callbacks"}  # keywords that are no matter of the shell
+FILES = {"y": "labels", "eval_set": "eval", "val_df": "eval", "checkpoint": "checkpoint"}
+FILES |= {"resume": "resume", "path": "path"}
+
+
+@dataclass(frozen=True)
+class Keyword:
+    """One keyword of a method.
+
+    Parameters
+    ----------
+    file_option : str or None
+        Name of the option if the keyword takes a table or a path: ``futr`` for ``futr_df``.
+    """
+
+    name: str
+    annotation: Any
+    default: Any
+    required: bool
+    help: str
+    file_option: str | None
+
+
+def keywords(method: Callable[..., Any]) -> dict[str, Keyword]:
+    """Return the keywords of a method behind its first argument, by name."""
+    try:
+        hints = typing.get_type_hints(method)
+    except NameError:  # a hint that only type checkers can see
+        hints = {}
+    help_of = _described(method)
+    return {
+        p.name: Keyword(
+            name=p.name,
+            annotation=hints.get(p.name, Any),
+            default=None if p.default is p.empty else p.default,
+            required=p.default is p.empty,
+            help=_first_sentence(help_of.get(p.name, "")),
+            file_option=_file_option(p.name),
+        )
+        for p in _named(method)[1:]
+        if p.name not in INNER
+    }
+
+
+def data_is_optional(method: Callable[..., Any]) -> bool:
+    """Say whether the first argument, which takes the data, may be left out."""
+    first = _named(method)[:1]
+    return bool(first) and first[0].default is not inspect.Parameter.empty
+
+
+def summary(method: Callable[..., Any]) -> str:
+    """Return the first line of a docstring."""
+    return (inspect.getdoc(method) or "").partition("\n")[0].rstrip(".")
+
+
+def _named(method: Callable[..., Any]) -> list[inspect.Parameter]:
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    found = inspect.signature(method).parameters.values()
+    return [p for p in found if p.kind in kinds and p.name != "self"]
+
+
+def _file_option(name: str) -> str | None:
+    if name.endswith("_df") and name not in FILES:
+        return name.removesuffix("_df").replace("_", "-")
+    return FILES.get(name)
+
+
+def _first_sentence(text: str) -> str:
+    return re.split(r"(?<=[.;])\s", text, maxsplit=1)[0].rstrip(".;")
+
+
+def _described(method: Callable[..., Any]) -> dict[str, str]:
+    """Read the help of keywords from the parameter section of a numpydoc docstring."""
+    text = inspect.getdoc(method) or ""
+    section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[^\n]*\n-{3,}$|\Z)", text, re.M | re.S)
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in section[1].splitlines() if section else []:
+        if line and not line.startswith(" "):
+            names = [name.strip(" *") for name in line.partition(" :")[0].split(",")]
+            found |= dict.fromkeys(names, "")
+        else:
+            found |= {name: f"{found[name]} {line.strip()}".strip() for name in names}
+    return found
