@@ -6,6 +6,7 @@ runs, compiles and differentiates anywhere.
 """
 
 import math
+from typing import Literal, overload
 
 import torch
 from torch import Tensor
@@ -16,6 +17,52 @@ from seqmamba.kernels.layout import state_dtype
 from seqmamba.kernels.runs import runs_of
 
 __all__ = ["ssd", "ssd_step"]
+
+
+@overload
+def ssd(
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None = None,
+    z: Tensor | None = None,
+    dt_bias: Tensor | None = None,
+    dt_softplus: bool = False,
+    *,
+    dt_limit: tuple[float, float] = (0.0, math.inf),
+    chunk_size: int = 64,
+    initial_state: Tensor | None = None,
+    mask: Tensor | None = None,
+    lengths: Tensor | None = None,
+    cu_seqlens: Tensor | None = None,
+    reverse: bool = False,
+    return_last_state: Literal[False] = False,
+) -> Tensor: ...
+
+
+@overload
+def ssd(
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None = None,
+    z: Tensor | None = None,
+    dt_bias: Tensor | None = None,
+    dt_softplus: bool = False,
+    *,
+    dt_limit: tuple[float, float] = (0.0, math.inf),
+    chunk_size: int = 64,
+    initial_state: Tensor | None = None,
+    mask: Tensor | None = None,
+    lengths: Tensor | None = None,
+    cu_seqlens: Tensor | None = None,
+    reverse: bool = False,
+    return_last_state: Literal[True],
+) -> tuple[Tensor, Tensor]: ...
 
 
 def ssd(
@@ -90,13 +137,14 @@ def ssd(
             runs.take(C).to(dtype),
             initial_state,
             min(chunk_size, max(rows.shape[1], 1)),
+            return_last_state,
         )
         if D is not None:
             y = y + _per_head(D.to(dtype)) * rows
         if z is not None:
             y = y * functional.silu(runs.take(z).to(dtype))
         out = runs.give(y).to(x.dtype)
-    return (out, state) if return_last_state else out
+    return out if state is None else (out, state)
 
 
 def ssd_step(
@@ -141,28 +189,51 @@ def ssd_step(
 
 
 def _chunked(
-    x: Tensor, decay: Tensor, B: Tensor, C: Tensor, state: Tensor | None, chunk: int
-) -> tuple[Tensor, Tensor]:
-    """Scan x (S, T, H, P) with log decays (S, T, H); return y and the last state (S, H, P, N)."""
+    x: Tensor,
+    decay: Tensor,
+    B: Tensor,
+    C: Tensor,
+    state: Tensor | None,
+    chunk: int,
+    return_last_state: bool,
+) -> tuple[Tensor, Tensor | None]:
+    """Scan x (S, T, H, P) with log decays (S, T, H); return y and the last state (S, H, P, N).
+
+    States between chunks are made only where they are read: a short sequence needs none.
+    """
     length, groups = x.shape[1], B.shape[2]
     x, decay, B, C = (_split(t, chunk, groups) for t in (x, decay, B, C))
     # x (S, c, G, F, Q, P); decay (S, c, G, F, Q); B, C (S, c, G, 1, Q, N)
     pairs = _segment_sums(decay).exp()  # (S, c, G, F, Q, Q), 0 above the diagonal
-    inside = (C @ B.mT * pairs) @ x
-    ends = (x * pairs[..., -1, :, None]).mT @ B  # (S, c, G, F, P, N)
-    since_start = decay.cumsum(-1).exp()  # (S, c, G, F, Q)
+    y = (C @ B.mT * pairs) @ x
     rows, chunks, _, heads, _, width = x.shape
-    if state is None:
+    passed = chunks if return_last_state else max(chunks - 1, 0)  # chunks whose end is read
+    if passed > 0 or state is not None:
+        since_start = decay.cumsum(-1).exp()  # (S, c, G, F, Q)
+        starts = _starts(x, pairs, B, since_start, state, passed)
+        if chunks > 1 or (chunks and state is not None):
+            y = y + since_start[..., None] * (C @ torch.stack(starts[:chunks], 1).mT)
+        state = starts[-1].flatten(1, 2)
+    y = y.permute(0, 1, 4, 2, 3, 5).flatten(3, 4).flatten(1, 2)[:, :length]  # (S, T, H, P)
+    if return_last_state and state is None:  # no tokens
         state = x.new_zeros(rows, groups * heads, width, B.shape[-1])
-    carry = state.to(x.dtype).view(rows, groups, heads, width, B.shape[-1])
-    starts = []
-    for c in range(chunks):
-        starts.append(carry)
-        carry = since_start[:, c, ..., -1, None, None] * carry + ends[:, c]
-    if starts:
-        inside = inside + since_start[..., None] * (C @ torch.stack(starts, 1).mT)
-    y = inside.permute(0, 1, 4, 2, 3, 5).flatten(3, 4).flatten(1, 2)  # (S, T, H, P)
-    return y[:, :length], carry.flatten(1, 2)
+    return y, state if return_last_state else None
+
+
+def _starts(
+    x: Tensor, pairs: Tensor, B: Tensor, since_start: Tensor, state: Tensor | None, passed: int
+) -> list[Tensor]:
+    """Return the state before the first chunk and after each of the first ``passed``."""
+    rows, _, groups, heads, _, width = x.shape
+    shape = (rows, groups, heads, width, B.shape[-1])
+    first = x.new_zeros(shape) if state is None else state.to(x.dtype).view(shape)
+    # each (S, G, F, P, N)
+    ends = (x[:, :passed] * pairs[:, :passed, ..., -1, :, None]).mT @ B[:, :passed]
+    starts = [first]
+    for c in range(passed):
+        kept = since_start[:, c, ..., -1, None, None] * starts[-1]
+        starts.append(kept + ends[:, c])
+    return starts
 
 
 def _split(value: Tensor, chunk: int, groups: int) -> Tensor:

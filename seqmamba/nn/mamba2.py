@@ -19,6 +19,8 @@ from seqmamba.nn.norm import GatedRMSNorm
 
 __all__ = ["Mamba2"]
 
+_Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]  # x, dt, A, B, C, D
+
 
 class Mamba2(Float32Parameters, nn.Module):
     r"""Mamba-2 block: (B, L, D) -> (B, L, D).
@@ -119,7 +121,7 @@ class Mamba2(Float32Parameters, nn.Module):
         z, xBC, dt = self._split(self.in_proj(x))
         conv = self._conv_arguments(xBC, self.reverse, mask, lengths)
         xBC = causal_conv1d(**conv, backend=self.backend)
-        y, _ = self._scan(xBC, dt, self.reverse, mask, lengths)
+        y = self._scan(xBC, dt, self.reverse, mask, lengths)
         out: Tensor = self.out_proj(self.norm(y, z))
         return out
 
@@ -135,8 +137,8 @@ class Mamba2(Float32Parameters, nn.Module):
             other._conv_arguments(back, True, mask, lengths),
             backend=self.backend,
         )
-        y, _ = self._scan(xBC, dt, False, mask, lengths)
-        y_back, _ = other._scan(back, dt_back, True, mask, lengths)
+        y = self._scan(xBC, dt, False, mask, lengths)
+        y_back = other._scan(back, dt_back, True, mask, lengths)
         return self.norm(y, z), other.norm(y_back, z_back)
 
     def resume(
@@ -151,8 +153,18 @@ class Mamba2(Float32Parameters, nn.Module):
         conv = self._conv_arguments(xBC, False, mask, lengths)
         conv["initial_state"] = state.conv
         xBC, conv_state = causal_conv1d(**conv, return_last_state=True, backend=self.backend)
-        y, ssm_state = self._scan(xBC, dt, False, mask, lengths, state.ssm)
-        return self.out_proj(self.norm(y, z)), State(conv_state, ssm_state)
+        y, ssm_state = ssd(
+            *self._inputs(xBC, dt),
+            dt_bias=self.dt_bias,
+            dt_softplus=True,
+            dt_limit=self.dt_limit,
+            chunk_size=self.chunk_size,
+            initial_state=state.ssm,
+            mask=mask,
+            lengths=lengths,
+            return_last_state=True,
+        )
+        return self.out_proj(self.norm(y.flatten(-2), z)), State(conv_state, ssm_state)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Read one token ``x`` (B, D); ``state`` is updated in place and returned."""
@@ -160,15 +172,9 @@ class Mamba2(Float32Parameters, nn.Module):
         z, xBC, dt = self._split(self.in_proj(x))
         weight, bias = self.conv1d.weight, self.conv1d.bias
         xBC = conv_step(state.conv, xBC, weight, bias, "silu", backend=self.backend)
-        u, B, C = self._heads(xBC)
         y = ssd_step(
             state.ssm,
-            u,
-            dt,
-            negative_exp(self.A_log),
-            B,
-            C,
-            self.D,
+            *self._inputs(xBC, dt),
             dt_bias=self.dt_bias,
             dt_softplus=True,
             dt_limit=self.dt_limit,
@@ -214,34 +220,25 @@ class Mamba2(Float32Parameters, nn.Module):
         }
 
     def _scan(
-        self,
-        xBC: Tensor,
-        dt: Tensor,
-        reverse: bool,
-        mask: Tensor | None,
-        lengths: Tensor | None,
-        state: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Return the output (B, L, E) and the last state (B, H, P, N)."""
-        x, B, C = self._heads(xBC)
-        y, last = ssd(
-            x,
-            dt,
-            negative_exp(self.A_log),
-            B,
-            C,
-            self.D,
+        self, xBC: Tensor, dt: Tensor, reverse: bool, mask: Tensor | None, lengths: Tensor | None
+    ) -> Tensor:
+        """Return the output (B, L, E) of the scan."""
+        y = ssd(
+            *self._inputs(xBC, dt),
             dt_bias=self.dt_bias,
             dt_softplus=True,
             dt_limit=self.dt_limit,
             chunk_size=self.chunk_size,
-            initial_state=state,
             mask=mask,
             lengths=lengths,
             reverse=reverse,
-            return_last_state=True,
         )
-        return y.flatten(-2), last
+        return y.flatten(-2)
+
+    def _inputs(self, xBC: Tensor, dt: Tensor) -> _Inputs:
+        """Return x, dt, A, B, C and D of the scan."""
+        x, B, C = self._heads(xBC)
+        return x, dt, negative_exp(self.A_log), B, C, self.D
 
     def _check_streaming(self) -> None:
         if self.reverse:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from seqmamba.errors import ConfigError, DataError
+from seqmamba.errors import BackendError, ConfigError, DataError
 from seqmamba.kernels import backends
 from seqmamba.nn import Encoder
 
@@ -202,9 +202,12 @@ def test_back_ends_agree_with_the_reference(settings: dict[str, Any], backend: s
     encoder.load_state_dict(expected.state_dict())
     x, mask = torch.randn(2, 9, 8), torch.tensor([[True] * 9, [False] * 4 + [True] * 5])
 
-    got, want = (_output_and_gradients(net, x, mask) for net in (encoder, expected))
+    try:
+        got = _output_and_gradients(encoder, x, mask)
+    except BackendError as error:
+        pytest.skip(str(error))
 
-    for a, b in zip(got, want, strict=True):
+    for a, b in zip(got, _output_and_gradients(expected, x, mask), strict=True):
         assert_close(a, b, rtol=1e-4, atol=1e-4)  # gradients sum over 14 tokens
 
 
