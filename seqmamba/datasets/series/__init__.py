@@ -1,0 +1,1 @@
+"""Series on regular time grids: frequency, calendar, panel and the readers that build it."""

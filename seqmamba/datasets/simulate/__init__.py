@@ -1,0 +1,24 @@
+"""Simulated data, one function per task: small, seeded, without a file.
+
+Functions resolve on first use, so that no simulator loads what only another one needs. A module
+must not have the name of a function here: importing it would hide the function.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__all__ = ["panel"]
+
+_HOMES = {
+    "panel": "seqmamba.datasets.simulate.panels",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,15 @@
+"""Forecasting: many series in, their next values out."""
+
+from seqmamba.metrics.forecast import METRICS
+from seqmamba.tasks.task import Task
+
+TASK = Task(
+    name="forecast",
+    summary="forecast many series at once",
+    estimator="seqmamba.tasks.forecast.estimator:SMambaForecaster",
+    metrics=METRICS,
+    objective="mae",
+    demo="seqmamba.datasets.simulate.panels:demand",
+    demo_params={"h": 24, "d_model": 64, "max_epochs": 3, "learning_rate": 1e-3, "random_state": 0},
+    verbs={"backtest": "cross_validation"},
+)

@@ -1,0 +1,174 @@
+"""Conformal intervals: how far off were forecasts from earlier cutoffs?
+
+Source: forecasting specification, 11.7.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqmamba.datasets.windows import WindowSamples
+from seqmamba.errors import ConfigError
+from seqmamba.params import nearest
+
+if TYPE_CHECKING:
+    from seqmamba.tasks.forecast.estimator import SMambaForecaster
+
+__all__ = ["collect_residuals", "conformal_settings", "offsets", "signed_offset"]
+
+Float32 = NDArray[np.float32]
+MOST_WINDOWS = 200  # cutoffs that the default looks back to
+MOST_FORECASTS = 20_000  # (group, cutoff) pairs of the default
+METHODS = ("error", "distribution")
+
+
+def conformal_settings(wanted: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Check the parameter; missing entries are None = chosen from the data.
+
+    Raises
+    ------
+    ConfigError
+        An unknown entry or method, or a count below 1.
+    """
+    known = {"n_windows": None, "step_size": None, "method": "error"}
+    for name in wanted or {}:
+        if name not in known:
+            raise ConfigError(
+                f"conformal has no entry {name!r}; known: {', '.join(known)}."
+                f"{nearest(name, known)}"
+            )
+    settings = {**known, **(wanted or {})}
+    for name in ("n_windows", "step_size"):
+        if settings[name] is not None and not (
+            isinstance(settings[name], int) and settings[name] >= 1
+        ):
+            raise ConfigError(f"conformal {name} must be at least 1, got {settings[name]!r}")
+    if settings["method"] not in METHODS:
+        raise ConfigError(
+            f"conformal method must be 'error' or 'distribution', got {settings['method']!r}"
+        )
+    return settings
+
+
+def collect_residuals(
+    model: "SMambaForecaster", train: WindowSamples, valid: WindowSamples | None
+) -> Float32:
+    """Forecast from rolling cutoffs and return truth less forecast, scaled: (W, series, H).
+
+    Cutoffs count back from the end of the data; by default they spread over the validation part.
+    Fewer series or cutoffs than the rest have NaN.
+    """
+    settings = conformal_settings(model.conformal)
+    source = valid if valid is not None and len(valid) else train
+    panel = source.panel
+    last = source.first + (source.count - 1) * source.stride
+    n_cuts = int(source.count.max())
+    cap = max(min(MOST_WINDOWS, MOST_FORECASTS // panel.n_groups), 1)
+    n_windows = settings["n_windows"] or min(n_cuts, cap)
+    step = settings["step_size"] or max(n_cuts // n_windows, 1)
+    n_series = len(panel.ids)
+    parts = []
+    for k in range(n_windows - 1, -1, -1):
+        cut = last - k * step
+        usable = np.flatnonzero((cut >= source.first) & (source.count > 0))
+        if settings["n_windows"] is not None:  # asked for: may reach into the training part
+            usable = np.flatnonzero((cut >= model.input_size) & (source.count > 0))
+        if not len(usable):
+            continue
+        parts.append(_residuals(model, source, usable, cut, n_series))
+    if not parts:
+        return np.zeros((0, n_series, model.h), np.float32)
+    return np.stack(parts)
+
+
+def _residuals(
+    model: "SMambaForecaster",
+    source: WindowSamples,
+    groups: NDArray[np.int64],
+    cut: NDArray[np.int64],
+    n_series: int,
+) -> Float32:
+    count = np.zeros(source.panel.n_groups, np.int64)
+    count[groups] = 1
+    samples = replace(source, first=cut, count=count)
+    out = model._outputs(samples).numpy()
+    if out.ndim == 4:
+        out = np.sort(out, axis=3)[..., out.shape[3] // 2]
+    batch = samples.batch(np.arange(len(samples)))
+    assert batch.y is not None
+    error = batch.y.numpy() - out                                # (groups, H, N)
+    seen = batch.extra.get("y_observed")
+    if seen is not None:
+        error = np.where(seen.numpy(), error, np.float32(np.nan))
+    whole = np.full((n_series, model.h), np.nan, np.float32)
+    targets = source.panel.targets[groups]
+    whole[targets[targets >= 0]] = np.moveaxis(error, 2, 1)[targets >= 0]
+    return whole
+
+
+def offsets(
+    residuals: Float32, level: float, method: str, codes: NDArray[np.int64], h: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
+    """Return how far the interval reaches below and above the forecast, scaled: (series, h) each.
+
+    Parameters
+    ----------
+    residuals : (W, series, H)
+    level : float in (0, 100)
+        Nominal coverage in per cent.
+    codes : (series,)
+        Row of each series in the residuals; -1 = unseen: the pool of all series serves.
+    h : int
+        Steps wanted; those behind H take the width of the last.
+
+    Returns
+    -------
+    low, high, is_pooled
+        ``is_pooled`` says that some level needed more windows than a series has.
+    """
+    alpha = 1 - level / 100
+    if method == "distribution":
+        high, pooled_high = signed_offset(residuals, 1 - alpha / 2, codes, h)
+        low, pooled_low = signed_offset(-residuals, 1 - alpha / 2, codes, h)
+        return -low, high, pooled_high or pooled_low
+    width, pooled = signed_offset(np.abs(residuals), 1 - alpha, codes, h)
+    return -width, width, pooled
+
+
+def signed_offset(
+    residuals: Float32, share: float, codes: NDArray[np.int64], h: int
+) -> tuple[NDArray[np.float64], bool]:
+    """Return the conformal quantile of each series and step: (series, h), and whether pooled.
+
+    The quantile is the ``ceil((w + 1) share)``-th smallest of w residuals. Where w is too small
+    for the level, the residuals of all steps are pooled, then those of all series.
+    """
+    n_windows, _, steps = residuals.shape
+    own = _ranked(residuals, share)                                       # (series, H)
+    flat = residuals.transpose(0, 2, 1).reshape(n_windows * steps, -1)    # (W * H, series)
+    over_steps = _ranked(flat, share)[:, None]
+    over_all = _ranked(residuals.reshape(-1, steps), share)[None]         # (1, H)
+    everything = _ranked(residuals.reshape(-1), share)
+    if np.isnan(everything):  # too few windows altogether: the widest error seen
+        everything = np.nanmax(np.abs(residuals)) if np.isfinite(residuals).any() else np.nan
+    over_all = np.where(np.isnan(over_all), everything, over_all)
+    pooled = np.where(np.isnan(own), over_steps, own)
+    pooled = np.where(np.isnan(pooled), over_all, pooled)
+    unseen = codes < 0
+    chosen = np.where(unseen[:, None], over_all, pooled[np.where(unseen, 0, codes)])
+    reach = np.minimum(np.arange(h), steps - 1)
+    return chosen[:, reach].astype(np.float64), bool(np.isnan(own).any() or unseen.any())
+
+
+def _ranked(values: NDArray[Any], share: float) -> NDArray[Any]:
+    """Return the ceil((w + 1) share)-th smallest along the first axis; NaN where w is too small."""
+    ordered = np.sort(values, axis=0)  # NaN go to the end
+    count = np.isfinite(values).sum(axis=0)
+    rank = np.ceil((count + 1) * share - 1e-9).astype(np.int64)
+    enough = (rank <= count) & (count > 0)
+    index = np.where(enough, np.maximum(rank, 1) - 1, 0)
+    picked = np.take_along_axis(ordered, index[None], axis=0)[0]
+    return np.where(enough, picked, np.nan)

@@ -1,0 +1,122 @@
+"""Columns of an answer: the point, intervals by level, quantiles."""
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqmamba.datasets.series.frequency import Int64
+from seqmamba.errors import ConfigError, SeqmambaWarning
+from seqmamba.tasks.forecast.answers.intervals import conformal_settings, offsets, signed_offset
+from seqmamba.tasks.forecast.answers.table import to_units
+
+if TYPE_CHECKING:
+    from seqmamba.tasks.forecast.estimator import SMambaForecaster
+
+__all__ = ["check_levels", "spread_columns"]
+
+Scales = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def check_levels(level: Sequence[float] | None, quantiles: Sequence[float] | None) -> None:
+    """Raise :class:`ConfigError` for levels outside (0, 100) and quantiles outside (0, 1)."""
+    for value in level or ():
+        if not 0 < value < 100:
+            raise ConfigError(f"level must lie between 0 and 100 (per cent), got {value!r}")
+    for q in quantiles or ():
+        if not 0 < q < 1:
+            raise ConfigError(f"quantiles must lie between 0 and 1, got {q!r}")
+
+
+def spread_columns(
+    model: "SMambaForecaster",
+    out: NDArray[Any],
+    scales: Scales,
+    codes: Int64,
+    level: Sequence[float] | None,
+    quantiles: Sequence[float] | None,
+) -> dict[str, NDArray[Any]]:
+    """Return the columns of an answer in the user's units, each (series, h).
+
+    Parameters
+    ----------
+    out : (series, h) or (series, h, Q), scaled
+    codes : (series,)
+        Place of each series in ``fit``; -1 = unseen.
+    """
+    check_levels(level, quantiles)
+    learned = list(model.quantiles or ())
+    point = out if out.ndim == 2 else out[..., _middle(learned)]
+    columns: dict[str, NDArray[Any]] = {model.alias: to_units(model, point, scales)}
+    is_pooled = False
+    for value in level or ():
+        tail = (1 - value / 100) / 2
+        places = _places(learned, tail, 1 - tail)
+        if places is not None:
+            low, high = out[..., places[0]], out[..., places[1]]
+        else:
+            below, above, pooled = _offsets(model, value, codes, out.shape[1])
+            low, high, is_pooled = point + below, point + above, is_pooled or pooled
+        columns[f"{model.alias}-lo-{value:g}"] = to_units(model, low, scales)
+        columns[f"{model.alias}-hi-{value:g}"] = to_units(model, high, scales)
+    wanted = quantiles if quantiles is not None else learned
+    for q in wanted:
+        places = _places(learned, q, q)
+        if places is not None:
+            value_q = out[..., places[0]]
+        else:
+            reach, pooled = _quantile_offset(model, q, codes, out.shape[1])
+            value_q, is_pooled = point + reach, is_pooled or pooled
+        columns[f"{model.alias}_ql{q:g}"] = to_units(model, value_q, scales)
+    if is_pooled:
+        warnings.warn(
+            f"some series have fewer than the windows that the level needs "
+            f"({len(model.residuals_)} cutoffs were kept): their intervals pool horizon steps or "
+            "series. Pass conformal={'n_windows': ...} in fit for more.",
+            SeqmambaWarning,
+            stacklevel=4,
+        )
+    return columns
+
+
+def _offsets(
+    model: "SMambaForecaster", level: float, codes: Int64, h: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
+    _need_residuals(model)
+    method = conformal_settings(model.conformal)["method"]
+    return offsets(model.residuals_, level, method, codes, h)
+
+
+def _quantile_offset(
+    model: "SMambaForecaster", q: float, codes: Int64, h: int
+) -> tuple[NDArray[np.float64], bool]:
+    _need_residuals(model)
+    if q >= 0.5:
+        return signed_offset(model.residuals_, q, codes, h)
+    reach, pooled = signed_offset(-model.residuals_, 1 - q, codes, h)
+    return -reach, pooled
+
+
+def _need_residuals(model: "SMambaForecaster") -> None:
+    if not len(model.residuals_):
+        raise ConfigError(
+            "intervals need residuals of earlier cutoffs, and the data of fit had none to spare; "
+            "fit with more rows, or with quantiles=(0.1, 0.5, 0.9)."
+        )
+
+
+def _middle(learned: list[float]) -> int:
+    return int(np.abs(np.array(learned) - 0.5).argmin())
+
+
+def _places(learned: list[float], low: float, high: float) -> tuple[int, int] | None:
+    """Return where two quantiles stand among the learned ones, or None."""
+    if not learned:
+        return None
+    grid = np.array(learned)
+    first, second = int(np.abs(grid - low).argmin()), int(np.abs(grid - high).argmin())
+    if abs(grid[first] - low) > 1e-9 or abs(grid[second] - high) > 1e-9:
+        return None
+    return first, second

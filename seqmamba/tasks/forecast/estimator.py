@@ -1,0 +1,354 @@
+"""The forecaster: tables in, forecasts out, around the S-Mamba network."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from seqmamba import frames
+from seqmamba.datasets.samples import Batch, Info, Samples
+from seqmamba.datasets.series.calendar import feature_names
+from seqmamba.datasets.series.panel import Panel
+from seqmamba.datasets.series.scaling import Scaling
+from seqmamba.datasets.windows import WindowSamples, held_out_rows
+from seqmamba.errors import ConfigError, DataError, SeqmambaWarning
+from seqmamba.nn import Encoder
+from seqmamba.tasks.forecast.answers import backtest, forecast, scores
+from seqmamba.tasks.forecast.answers.intervals import collect_residuals, conformal_settings
+from seqmamba.tasks.forecast.baselines import Ridge, baselines
+from seqmamba.tasks.forecast.losses import forecast_loss
+from seqmamba.tasks.forecast.model import SMamba, TokenLayout
+from seqmamba.tasks.forecast.parameters import ForecasterParameters
+from seqmamba.tasks.forecast.reading import context
+from seqmamba.tasks.forecast.reading.static import encode_static, learn_static
+from seqmamba.tasks.forecast.reading.table import (
+    Table,
+    read_table,
+    scaling_of,
+    seen_codes,
+    windows,
+)
+from seqmamba.train.anchor import Anchor
+from seqmamba.train.loop import mean_loss
+
+__all__ = ["SMambaForecaster"]
+
+
+@dataclass(eq=False, repr=False)
+class SMambaForecaster(ForecasterParameters):
+    """Forecast many series at once with S-Mamba (Wang et al., arXiv 2403.11144).
+
+    Data: a long table (one row per series and time), a wide one (a time column and one numeric
+    column per series) or an array (rows, series); pandas, polars, arrow, dict, path or pattern. By
+    default the network stands on the best cheap forecast and learns what that leaves over;
+    ``anchor=None`` is the paper's network.
+
+    Fitted attributes besides the shared ones: ``ids_``, ``grouping_``, ``frequency_``,
+    ``center_`` and ``scale_`` (outer scaling per series), ``residuals_`` (windows, series, h).
+
+    Examples
+    --------
+    >>> from seqmamba.datasets.simulate import panel
+    >>> table = panel(n_series=2, n_steps=200, seed=0)
+    >>> model = SMambaForecaster(h=4, input_size=24, d_model=8, max_epochs=1, random_state=0)
+    >>> model.fit(table).predict().columns.to_list()
+    ['unique_id', 'ds', 'SMamba']
+    """
+
+    # -- hooks of the base ---------------------------------------------------------------------
+
+    def _read(
+        self, X: Any, y: Any, fit: bool, static_df: Any = None, **tables: Any
+    ) -> WindowSamples:
+        """Return windows; with ``fit=True`` over raw values, for :meth:`_parts` to scale."""
+        if fit:
+            self._check_settings()
+        table = read_table(self, X, fit=fit)
+        panel = table.panel
+        if fit:
+            self._learn_table(panel)
+            is_number = table.like.schema.get(self.id_col, pl.String).is_integer()
+            self.source_ = [table.like.library, "int64" if is_number else "string"]
+            if self.stat_exog:
+                self.static_ = learn_static(static_df, self.id_col, self.stat_exog)
+                self.static_values_ = encode_static(
+                    static_df, self.id_col, panel.ids, self.static_
+                )
+            context.store_context(self, panel)
+            return windows(self, panel)
+        scaled = scaling_of(self).apply(panel, seen_codes(self, panel))
+        return windows(self, scaled, static=self._static(static_df, panel))
+
+    def _parts(
+        self, samples: Samples, eval_set: Any, tables: Mapping[str, Any]
+    ) -> tuple[Samples, Samples | None]:
+        """Split, then scale: the scaler may see the training rows only."""
+        assert isinstance(samples, WindowSamples)
+        panel = samples.panel
+        held_out = self._held_out() if eval_set is None else 0
+        stop = panel.lengths - np.minimum(
+            held_out_rows(panel.lengths, held_out, self.h), panel.lengths
+        )
+        scaling = Scaling.learn(panel, stop, self.scaler)
+        self.center_, self.scale_ = scaling.center, scaling.scale
+        self.covariate_center_, self.covariate_scale_ = scaling.cov_center, scaling.cov_scale
+        self.future_center_, self.future_scale_ = scaling.future_center, scaling.future_scale
+        scaled = scaling.apply(panel, np.arange(len(panel.ids)))
+        static = self.static_values_ if self.stat_exog else None
+        ready = windows(self, scaled, static=static)
+        if not len(ready):
+            raise DataError(
+                f"every series is too short: the longest has {int(panel.lengths.max())} rows, and "
+                f"h={self.h} with min_history needs {self.h + int(ready.first.min())}. Pass more "
+                "rows, or a smaller h or min_history."
+            )
+        return super()._parts(ready, eval_set, tables)
+
+    def _split(self, samples: Samples) -> tuple[Samples, Samples | None]:
+        held_out = self._held_out()
+        if held_out == 0:
+            return samples, None
+        train, valid = samples.split(held_out)
+        if len(valid):
+            return train, valid
+        warnings.warn(
+            f"val_size={held_out} leaves no whole window for validation: training runs all "
+            "max_epochs and keeps the last weights.",
+            SeqmambaWarning,
+            stacklevel=4,
+        )
+        return train, None
+
+    def _read_raw(self, X: Any) -> Table:
+        """Read a table as ``fit`` would, and learn its layout."""
+        table = read_table(self, X, fit=True)
+        self._learn_table(table.panel)
+        return table
+
+    def _held_out(self) -> float | int:
+        return self._default_val_size if self.val_size is None else self.val_size
+
+    def _build(self, info: Info) -> nn.Module:
+        encoder = Encoder.preset(
+            "s-mamba",
+            d_model=self.d_model,
+            n_layers=self.n_layers,
+            d_state=self.d_state,
+            d_conv=self.d_conv,
+            expand=self.expand,
+            d_ff=self.d_ff or self.d_model,
+            dropout=self.dropout,
+            activation=self.activation,
+            backend=self.backend,
+        )
+        return SMamba(
+            self.input_size,
+            self.h,
+            self._layout(),
+            encoder,
+            d_model=self.d_model,
+            dropout=self.dropout,
+            use_norm=self.use_norm,
+            n_quantiles=len(self.quantiles or ()),
+            is_residual=self.anchor_ is not None,
+            has_future=info.extra["n_futr"] > 0,
+            has_missing=info.extra["has_missing"],
+            n_static=info.extra["n_static"],
+            n_series=info.extra["n_series"] if self.id_embedding else 0,
+        )
+
+    def _layout(self) -> TokenLayout:
+        return TokenLayout(len(self.hist_exog or ()), bool(self.shared_))
+
+    def _loss(self, net: nn.Module, batch: Batch) -> Tensor:
+        assert batch.y is not None
+        observed = batch.extra.get("y_observed")
+        return forecast_loss(self.loss, net(batch), batch.y, observed, self.quantiles)
+
+    def _anchors(self, info: Info) -> Mapping[str, Anchor]:
+        found = self._baselines(info)
+        return {name: found[name] for name in ("ridge", "last", "seasonal_naive") if name in found}
+
+    def _baselines(self, info: Info) -> Mapping[str, Anchor]:
+        season = info.extra["season"]
+        return baselines(self.h, self.input_size, season, self._layout(), bool(self.quantiles))
+
+    def _epoch_samples(self) -> int | None:
+        return self.windows_per_epoch
+
+    def _finish(self, train: Samples, valid: Samples | None) -> None:
+        """Keep a ridge to compare with, and how far off rolling forecasts were."""
+        assert isinstance(train, WindowSamples)
+        self.net_.eval()
+        ridge = getattr(self.net_, "anchor", None)
+        if not isinstance(ridge, Ridge):
+            ridge = Ridge(self.h, self._layout(), self.input_size, bool(self.quantiles)).fit(train)
+            objective = mean_loss(self._loss, "cpu", 256)
+            ridge.tune(lambda tried: objective(tried, train if valid is None else valid))
+        self.ridge_ = ridge.weight.numpy()
+        held_out = valid if isinstance(valid, WindowSamples) else None
+        self.residuals_ = collect_residuals(self, train, held_out)
+
+    def _learn_table(self, panel: Panel) -> None:
+        self.ids_ = list(panel.ids)
+        self.grouping_ = panel.grouping
+        frequency = panel.frequency
+        self.frequency_ = [frequency.kind, frequency.step, frequency.time_zone]
+        self.time_dtype_ = context.dtype_name(panel.time_dtype)
+        n_columns = panel.values.shape[1] - panel.n_targets
+        futr = 0 if panel.future is None else panel.future.shape[1]
+        self.shared_ = n_columns + futr == len(self.hist_exog or ()) + len(self.futr_exog or ())
+        self.static_: list[dict[str, Any]] = []
+        self.static_values_ = np.zeros((len(panel.ids), 0), np.float32)
+        feature_names(self.time_features, frequency)  # refuses what the period does not have
+
+    def _static(self, static_df: Any, panel: Panel) -> NDArray[np.float32] | None:
+        if not self.stat_exog:
+            return None
+        if static_df is not None:
+            return encode_static(static_df, self.id_col, panel.ids, self.static_)
+        codes = seen_codes(self, panel)
+        if (codes < 0).any():
+            name = panel.ids[int(np.argmin(codes))]
+            raise DataError(f"series {name!r} was not in fit: pass static_df with its features.")
+        return np.asarray(self.static_values_[codes], np.float32)
+
+    def _check_settings(self) -> None:
+        conformal_settings(self.conformal)
+        for q in self.quantiles or ():
+            if not 0 < q < 1:
+                raise ConfigError(f"quantiles must lie between 0 and 1, got {q!r}")
+        if self.quantiles and list(self.quantiles) != sorted(set(self.quantiles)):
+            raise ConfigError(f"quantiles must rise, got {self.quantiles!r}")
+
+    # -- what a user calls ---------------------------------------------------------------------
+
+    def predict(
+        self,
+        X: Any = None,
+        *,
+        h: int | None = None,
+        futr_df: Any = None,
+        static_df: Any = None,
+        level: Sequence[float] | None = None,
+        quantiles: Sequence[float] | None = None,
+    ) -> Any:
+        """Forecast the rows behind the last one of each series.
+
+        Parameters
+        ----------
+        X : table, array, path or None
+            History; None = the end of the data of ``fit`` (or ``update``). Series that were not in
+            ``fit`` are welcome.
+        h : int or None
+            Rows to forecast. Longer than trained: forecasts are fed back.
+        futr_df : table or None
+            Known-future covariates: series, time and ``futr_exog``.
+        static_df : table or None
+            Static covariates of series that were not in ``fit``.
+        level : sequence of float or None
+            Nominal coverage of intervals in per cent, such as 80, 90.
+        quantiles : sequence of float or None
+            Quantiles between 0 and 1.
+
+        Returns
+        -------
+        table or array
+            Long table in the caller's library: series, time, forecast, ``-lo-90``, ``-hi-90``,
+            ``_ql0.1``; a column ``method`` says where a naive forecast had to serve. For an array
+            (rows, series) without intervals an array (h, series).
+        """
+        check_is_fitted(self, "net_")
+        return forecast.predict(self, X, h, futr_df, static_df, level, quantiles)
+
+    def evaluate(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        metrics: Sequence[str] | None = None,
+        by: Literal["unique_id", "horizon", "cutoff"] | None = None,
+        n_windows: int = 1,
+        step_size: int | None = None,
+        test_size: int | None = None,
+        static_df: Any = None,
+    ) -> pl.DataFrame:
+        """Score forecasts of the last rows of each series, beside every baseline.
+
+        Parameters
+        ----------
+        X : table, array or path
+            History and truth: the last ``h`` rows are forecast from those before.
+        y : None
+            Not used; the truth is a column of X.
+        metrics : sequence of str or None
+            Names of :data:`seqmamba.metrics.forecast.METRICS`; None = mae, rmse, smape, mase.
+        by : {"unique_id", "horizon", "cutoff"} or None
+            One row per series, step ahead, or cutoff; None = over all.
+        n_windows : int
+            Cutoffs, counted back from the end.
+        step_size : int or None
+            Rows between cutoffs; None = h.
+        test_size : int or None
+            Rows at the end that all windows lie in, instead of ``n_windows``.
+        static_df : table or None
+            Static covariates of series that were not in ``fit``.
+
+        Returns
+        -------
+        polars DataFrame
+            metric, value, baseline (the best one's value), skill = 1 - value / baseline,
+            best_baseline, and the value of each baseline. Original units.
+        """
+        check_is_fitted(self, "net_")
+        cuts = backtest.Cutoffs(n_windows, step_size, test_size)
+        return scores.evaluate(self, X, metrics, by, cuts, static_df)
+
+    def cross_validation(
+        self,
+        X: Any,
+        *,
+        n_windows: int = 1,
+        step_size: int | None = None,
+        h: int | None = None,
+        test_size: int | None = None,
+        refit: bool | int = False,
+        level: Sequence[float] | None = None,
+        static_df: Any = None,
+    ) -> Any:
+        """Fit on the rows before each cutoff, forecast those behind it.
+
+        The estimator itself is left as it is; copies are fitted.
+
+        Parameters
+        ----------
+        X : table, array or path
+        n_windows : int
+            Cutoffs, counted back from the end.
+        step_size : int or None
+            Rows between cutoffs; None = h.
+        h : int or None
+            Rows to forecast, at most the estimator's.
+        test_size : int or None
+            Rows at the end that all windows lie in, instead of ``n_windows``.
+        refit : bool or int
+            False: fit once, before the first cutoff; True: before each; k: before every k-th.
+        level : sequence of float or None
+            Nominal coverage of intervals in per cent.
+        static_df : table or None
+            Static covariates.
+
+        Returns
+        -------
+        table
+            Series, time, cutoff (last stamp that the model saw), truth, forecast and intervals.
+        """
+        cuts = backtest.Cutoffs(n_windows, step_size, test_size)
+        return backtest.cross_validation(self, X, cuts, h, refit, level, static_df)

@@ -1,0 +1,56 @@
+"""Losses on the scaled series: mean over the observed targets."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["LossName", "forecast_loss", "pinball_loss"]
+
+LossName = Literal["mse", "mae", "huber"]
+
+_ELEMENTS = {
+    "mse": functional.mse_loss,
+    "mae": functional.l1_loss,
+    "huber": functional.huber_loss,
+}
+
+
+def forecast_loss(
+    name: LossName,
+    output: Tensor,
+    y: Tensor,
+    observed: Tensor | None,
+    quantiles: tuple[float, ...] | None = None,
+) -> Tensor:
+    """Return the mean loss of a batch: ().
+
+    Parameters
+    ----------
+    output : (B, H, N), or (B, H, N, Q) with quantiles
+    y : (B, H, N)
+    observed : (B, H, N) bool or None
+        None = all.
+    quantiles : tuple of Q levels or None
+        The pinball loss takes the place of the named one.
+    """
+    if quantiles:
+        if output.shape[3] != len(quantiles):  # a baseline gives one value for all levels
+            output = output.expand(-1, -1, -1, len(quantiles))
+        losses = pinball_loss(output, y.unsqueeze(3), quantiles).mean(dim=3)
+    elif observed is None:
+        return _ELEMENTS[name](output, y)
+    else:
+        losses = _ELEMENTS[name](output, y, reduction="none")
+    if observed is None:
+        return losses.mean()
+    weight = observed.to(losses.dtype)
+    return (losses * weight).sum() / weight.sum().clamp(min=1)
+
+
+def pinball_loss(output: Tensor, y: Tensor, quantiles: tuple[float, ...]) -> Tensor:
+    """Return max(q e, (q - 1) e) with e = y - output, per element: (..., Q)."""
+    levels = torch.tensor(quantiles, dtype=output.dtype, device=output.device)
+    error = y - output
+    return torch.maximum(levels * error, (levels - 1) * error)

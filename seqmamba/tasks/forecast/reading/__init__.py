@@ -1,0 +1,1 @@
+"""Tables of the user to windows of the network."""

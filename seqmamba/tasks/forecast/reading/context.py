@@ -1,0 +1,102 @@
+"""The latest rows that a fitted model keeps: what it forecasts from, and what update appends to."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from seqmamba.datasets.series.frequency import Frequency
+from seqmamba.datasets.series.panel import Panel
+
+if TYPE_CHECKING:
+    from seqmamba.tasks.forecast.estimator import SMambaForecaster
+
+__all__ = ["dtype_name", "dtype_of", "restore_context", "store_context", "to_long"]
+
+
+def store_context(model: "SMambaForecaster", panel: Panel) -> None:
+    """Keep the last rows of a raw panel in arrays that a model file can hold."""
+    kept = panel.tail(max(model.input_size, 2 * panel.frequency.season))
+    model.context_grid_ = np.stack([kept.lengths, kept.first_tick, kept.phase])
+    model.context_targets_ = kept.targets
+    model.context_values_ = np.ascontiguousarray(kept.values, np.float64)
+    empty = np.zeros((len(kept.values), 0))
+    model.context_future_ = np.ascontiguousarray(
+        empty if kept.future is None else kept.future, np.float64
+    )
+    assert panel.appearance is not None
+    model.appearance_ = panel.appearance
+    model.context_ids_ = list(panel.ids)
+
+
+def restore_context(model: "SMambaForecaster") -> Panel:
+    """Return the kept rows as a raw panel."""
+    lengths, first_tick, phase = model.context_grid_
+    return Panel(
+        values=model.context_values_,
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        first_tick=first_tick,
+        phase=phase,
+        targets=model.context_targets_,
+        ids=tuple(model.context_ids_),
+        frequency=Frequency(*model.frequency_),
+        time_dtype=dtype_of(model.time_dtype_),
+        names=tuple(model.hist_exog or ()),
+        future=model.context_future_ if model.futr_exog else None,
+        appearance=model.appearance_,
+    )
+
+
+def to_long(model: "SMambaForecaster", panel: Panel) -> pl.DataFrame:
+    """Return a raw panel as a long table: id, time, target, covariates."""
+    n = panel.n_targets
+    parts = []
+    for slot in range(n):
+        rows = np.repeat(panel.targets[:, slot], panel.lengths)
+        keep = rows >= 0
+        group = np.repeat(np.arange(panel.n_groups), panel.lengths)
+        within = np.arange(len(rows)) - panel.offsets[:-1][group]
+        columns: dict[str, Any] = {
+            model.id_col: pl.Series(list(panel.ids), dtype=pl.String).gather(rows[keep]),
+            model.time_col: panel.column(group[keep], within[keep]),
+            model.target_col: panel.values[keep, slot],
+        }
+        for k, name in enumerate(panel.names):
+            source = n + k if model.shared_ else n * (1 + k) + slot
+            columns[name] = panel.values[keep, source]
+        if panel.future is not None:
+            for k, name in enumerate(model.futr_exog or ()):
+                source = k if model.shared_ else n * k + slot
+                columns[name] = panel.future[keep, source]
+        parts.append(pl.DataFrame(columns, nan_to_null=True))
+    return pl.concat(parts)
+
+
+@dataclass(frozen=True)
+class _Spelling:
+    name: str
+    dtype: Any
+
+
+_PLAIN = (_Spelling("date", pl.Date), _Spelling("int64", pl.Int64), _Spelling("int32", pl.Int32))
+
+
+def dtype_name(dtype: Any) -> str:
+    """Return a time type as text: ``date``, ``int64``, ``datetime:us:Europe/Berlin``."""
+    for plain in _PLAIN:
+        if dtype == plain.dtype:
+            return plain.name
+    if isinstance(dtype, pl.Datetime):
+        return f"datetime:{dtype.time_unit}:{dtype.time_zone or ''}"
+    return "int64"
+
+
+def dtype_of(name: str) -> Any:
+    """Return the time type that :func:`dtype_name` spelled."""
+    for plain in _PLAIN:
+        if name == plain.name:
+            return plain.dtype
+    _, unit, zone = name.split(":", 2)
+    units: dict[str, Any] = {"ms": "ms", "us": "us", "ns": "ns"}
+    return pl.Datetime(units[unit], zone or None)
