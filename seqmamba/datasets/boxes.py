@@ -59,7 +59,7 @@ def check_boxes(
     source : str
         File, for messages.
     lines : int array (n,) or None
-        Line of each row in the file; None = row numbers from 0.
+        Line of each row in the file; None = rows, from 1.
     sequence : str or None
         Name of the video where the table has no such column.
 
@@ -86,7 +86,7 @@ def check_boxes(
         pl.lit(value).alias(name) for name, value in filled.items() if name not in table.columns
     )
     table = _typed(table, source)
-    rows = np.arange(len(table)) if lines is None else lines
+    rows = np.arange(1, len(table) + 1) if lines is None else lines
     word = "row" if lines is None else "line"
     bad = _invalid(table)
     dropped = len(bad)
@@ -118,10 +118,10 @@ def _typed(table: pl.DataFrame, source: str) -> pl.DataFrame:
         if lost.any():
             row = int(lost.arg_max() or 0)
             raise DataError(
-                f"{source}: {name} {former[row]!r} in row {row} is not "
+                f"{source}: {name} {former[row]!r} in row {row + 1} is not "
                 f"{'a whole number' if dtype == pl.Int64() else 'a number'}.",
                 column=name,
-                where=f"row {row}",
+                where=f"row {row + 1}",
                 value=former[row],
             )
         if name in _DEFAULTS:

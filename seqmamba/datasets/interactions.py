@@ -16,9 +16,8 @@ from seqmamba.datasets.interactions_formats import (
     sniff,
 )
 from seqmamba.datasets.interactions_ids import Ids, encode, id_series
-from seqmamba.datasets.interactions_times import time_values
 from seqmamba.errors import DataError
-from seqmamba.params import nearest
+from seqmamba.frames.sources import TEXT_SUFFIXES
 
 __all__ = ["Duplicates", "Format", "Interactions", "read_interactions"]
 
@@ -99,11 +98,10 @@ def read_interactions(
     DataError
         A column is missing, an id is null, a time is not finite, or nothing is left.
     """
-    table = _table(source, format)
-    for name, label in ((user_col, "user_col"), (item_col, "item_col")):
-        _require(table, name, label)
+    table = _table(source, format, user_col, item_col)
+    frames.require_columns(table, {user_col: "user_col", item_col: "item_col"})
     if min_rating is not None:
-        _require(table, "rating", "no other name")
+        frames.require_columns(table, ["rating"])
         table = table.filter(pl.col("rating") >= min_rating)
     if table.height == 0:
         raise DataError("the table has no rows" + (" left." if min_rating is not None else "."))
@@ -190,13 +188,16 @@ def _order(user: NDArray[np.int32], times: NDArray[Any] | None) -> NDArray[np.in
 
 
 def _times(table: pl.DataFrame, time_col: str | None) -> NDArray[Any] | None:
+    """Return numbers as they are, dates in microseconds; None where the order of rows counts."""
     if time_col is None or (time_col == "timestamp" and time_col not in table.columns):
         return None
-    _require(table, time_col, "time_col")
-    return time_values(table[time_col])
+    stamps = frames.times(table, time_col)
+    if isinstance(stamps.dtype, pl.Datetime):
+        stamps = stamps.dt.epoch("us")
+    return stamps.to_numpy()
 
 
-def _table(source: Any, format: Format) -> pl.DataFrame:
+def _table(source: Any, format: Format, user_col: str, item_col: str) -> pl.DataFrame:
     if isinstance(source, list | tuple) and not isinstance(source, str):
         return _from_lists(source)
     path = Path(source) if isinstance(source, str | Path) and str(source) != "-" else None
@@ -205,8 +206,9 @@ def _table(source: Any, format: Format) -> pl.DataFrame:
         readers = {"recbole": read_atomic, "pairs": read_pairs, "sequences": read_sequences}
         if kind in readers:
             return readers[kind](path)
-    table, _ = frames.read(source)
-    return table.collect() if isinstance(table, pl.LazyFrame) else table
+    is_text = path is None or any(suffix in TEXT_SUFFIXES for suffix in path.suffixes)
+    ids = (user_col, item_col) if isinstance(source, str | Path) and is_text else ()
+    return frames.read(source, text_columns=ids)[0]
 
 
 def _from_lists(histories: Any) -> pl.DataFrame:
@@ -214,13 +216,3 @@ def _from_lists(histories: Any) -> pl.DataFrame:
     flat = [item for history in histories for item in history]
     users = np.repeat(np.arange(len(lengths)), lengths)
     return pl.DataFrame({"user_id": users, "item_id": pl.Series("item_id", flat, strict=False)})
-
-
-def _require(table: pl.DataFrame, name: str, option: str) -> None:
-    if name in table.columns:
-        return
-    raise DataError(
-        f"no column {name!r}. Columns: {', '.join(table.columns[:20])}. "
-        f"Name it with {option}.{nearest(name, table.columns)}",
-        column=name,
-    )

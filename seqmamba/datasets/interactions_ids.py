@@ -1,12 +1,13 @@
 """Identifiers of users or items: any integers or words, numbered in order of first appearance."""
 
+import json
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import polars as pl
-import pyarrow as pa  # type: ignore[import-untyped]  # ships no types
-import pyarrow.compute as pc  # type: ignore[import-untyped]  # ships no types
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from seqmamba.errors import DataError
@@ -51,23 +52,16 @@ class Ids:
         merged = type(self)(pl.concat([self.values, fresh.cast(self.values.dtype)]))
         return merged, merged.codes(ids)
 
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the ids as numeric arrays, for a model file."""
-        if self.values.dtype == pl.Int64:
-            return {"numbers": self.values.to_numpy().copy()}
-        texts = [value.encode() for value in self.values]
-        letters = np.frombuffer(b"".join(texts), dtype=np.uint8).copy()
-        ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
-        return {"letters": letters, "ends": ends}
+    def to_bytes(self) -> NDArray[np.uint8]:
+        """Return the ids as the bytes of a JSON list, for a model file."""
+        return np.frombuffer(json.dumps(self.values.to_list()).encode(), dtype=np.uint8).copy()
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Self:
-        """Build from what :meth:`to_arrays` returned."""
-        if "numbers" in arrays:
-            return cls(pl.Series("id", arrays["numbers"], dtype=pl.Int64))
-        whole, ends = arrays["letters"].tobytes(), arrays["ends"].tolist()
-        texts = [whole[a:b].decode() for a, b in zip([0, *ends], ends, strict=False)]
-        return cls(pl.Series("id", texts, dtype=pl.String))
+    def from_bytes(cls, stored: NDArray[np.uint8]) -> Self:
+        """Build from what :meth:`to_bytes` returned."""
+        values = json.loads(stored.tobytes())
+        kind = pl.Int64 if values and isinstance(values[0], int) else pl.String
+        return cls(pl.Series("id", values, dtype=kind))
 
 
 def encode(ids: pl.Series) -> tuple[Ids, NDArray[np.int32]]:

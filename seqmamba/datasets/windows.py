@@ -133,9 +133,7 @@ class WindowSamples:
             extra["series"] = torch.from_numpy(self.series[panel.targets[group]])
         return Batch(torch.from_numpy(x), None, None if y is None else torch.from_numpy(y), extra)
 
-    def _look_back(
-        self, group: Int64, cut: Int64, extra: dict[str, Tensor]
-    ) -> NDArray[np.float32]:
+    def _look_back(self, group: Int64, cut: Int64, extra: dict[str, Tensor]) -> NDArray[np.float32]:
         """Return the look-back windows, missing cells filled: (B, L, C)."""
         steps = np.arange(-self.input_size, 0)
         x = _gather(self.panel.values, *self._rows(group, cut, steps))
@@ -173,7 +171,9 @@ class WindowSamples:
         held-out rows. A fraction holds out at least ``h`` rows; a count is a number of rows.
         """
         border = self.panel.lengths - held_out_rows(self.panel.lengths, held_out, self.h)
-        n_train = np.minimum(np.maximum((border - self.h - self.first) // self.stride + 1, 0), self.count)
+        n_train = np.minimum(
+            np.maximum((border - self.h - self.first) // self.stride + 1, 0), self.count
+        )
         skipped = np.maximum(-((self.first - border) // self.stride), 0)
         n_valid = np.maximum(self.count - skipped, 0)
         train = replace(self, count=n_train)
@@ -248,9 +248,7 @@ def _gather(
     return window
 
 
-def _marks(
-    panel: Panel, names: tuple[str, ...], h: int
-) -> tuple[NDArray[np.float32], Int64]:
+def _marks(panel: Panel, names: tuple[str, ...], h: int) -> tuple[NDArray[np.float32], Int64]:
     """Return one table of features over time and each group's first row in it.
 
     Groups of one phase share a stretch of the table: 10 000 series need the memory of one.

@@ -62,9 +62,7 @@ def _by_period(frequency: Frequency) -> tuple[str, ...]:
     return ("second", "minute", *_HOURLY)
 
 
-def calendar_features(
-    wall_clock: NDArray[np.int64], names: tuple[str, ...]
-) -> NDArray[np.float32]:
+def calendar_features(wall_clock: NDArray[np.int64], names: tuple[str, ...]) -> NDArray[np.float32]:
     """Return the named features of microseconds on the wall clock: (n,) -> (n, M).
 
     ``hour / 23 - 0.5``, ``(day - 1) / 30 - 0.5`` and so on: each lies in [-0.5, 0.5].

@@ -174,7 +174,9 @@ class Frequency:
         """Return integer stamps as microseconds of the local wall clock."""
         if self.time_zone is None or self.is_local:
             return stamps
-        local = pl.Series(stamps).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(self.time_zone)
+        local = (
+            pl.Series(stamps).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(self.time_zone)
+        )
         return local.dt.replace_time_zone(None).dt.epoch("us").to_numpy()
 
     def series(self, stamps: Int64, dtype: Any) -> pl.Series:

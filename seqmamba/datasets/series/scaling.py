@@ -78,7 +78,7 @@ class Scaling:
         n = panel.n_targets
         slots = np.where(panel.targets < 0, 0, panel.targets)
         target = forward(values[:, :n], self.kind, panel)
-        center, scale = center[slots], scale[slots]                       # (G, N)
+        center, scale = center[slots], scale[slots]  # (G, N)
         if panel.n_groups > 1:
             center = np.repeat(center, panel.lengths, axis=0)
             scale = np.repeat(scale, panel.lengths, axis=0)

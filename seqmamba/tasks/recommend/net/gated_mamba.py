@@ -5,8 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqmamba.nn import Mamba
-from seqmamba.nn.directions.order import partial_flip_order, take
-from seqmamba.tasks.recommend.settings import NetSettings
+from seqmamba.nn.order import partial_flip_order, take
+from seqmamba.tasks.recommend.net.settings import NetSettings
 
 __all__ = ["FeatureGRU", "GatedMamba", "MambaMixer", "pick"]
 

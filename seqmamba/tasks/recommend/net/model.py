@@ -11,8 +11,8 @@ from seqmamba.datasets.samples import Batch
 from seqmamba.nn import Mamba
 from seqmamba.nn.block import FeedForward
 from seqmamba.nn.branch import State
-from seqmamba.tasks.recommend.gated_mamba import FeatureGRU, GatedMamba, MambaMixer, pick
-from seqmamba.tasks.recommend.settings import NetSettings
+from seqmamba.tasks.recommend.net.gated_mamba import FeatureGRU, GatedMamba, MambaMixer, pick
+from seqmamba.tasks.recommend.net.settings import NetSettings
 
 __all__ = ["SIGMANet"]
 

@@ -12,9 +12,9 @@ from torch.testing import assert_close
 
 from seqmamba.datasets.samples import Batch
 from seqmamba.errors import ModelFileError
-from seqmamba.tasks.recommend.model import SIGMANet
-from seqmamba.tasks.recommend.released import from_released, to_released
-from seqmamba.tasks.recommend.settings import NetSettings
+from seqmamba.tasks.recommend.net.model import SIGMANet
+from seqmamba.tasks.recommend.net.released import from_released, to_released
+from seqmamba.tasks.recommend.net.settings import NetSettings
 
 Mixer = Literal["sigma", "mamba", "gru"]
 TINY = NetSettings(d_model=8, d_state=4, dropout=0.0, keep_last=2)

@@ -1,0 +1,58 @@
+"""A network and a cheap model in one ranker, blended on the validation part."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqmamba.datasets.samples import Batch
+from seqmamba.train.anchor import Anchor
+
+__all__ = ["BLENDS", "BlendedRanker"]
+
+# Weights (network, anchor) that validation chooses from: the bare network, five mixtures and the
+# anchor alone, so that the result is worse than neither on the validation part.
+BLENDS = (
+    (1.0, 0.0),
+    (1.0, 0.1),
+    (1.0, 0.25),
+    (1.0, 0.5),
+    (1.0, 1.0),
+    (1.0, 2.0),
+    (0.0, 1.0),
+)
+
+
+class BlendedRanker(nn.Module):
+    r"""Scores :math:`\alpha s_{net} + \lambda \log s_{anchor}`: Batch -> (B, V).
+
+    The network trains as if it stood alone, with :math:`(\alpha, \lambda) = (1, 0)`: an anchor
+    counts the very transitions that training asks for, so a joint loss would trust it too much.
+    """
+
+    blend: Tensor  # (2,)
+
+    def __init__(self, net: Any, anchor: Anchor) -> None:
+        super().__init__()
+        self.net = net
+        self.anchor = anchor.requires_grad_(False)
+        self.register_buffer("blend", torch.tensor([1.0, 0.0]))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return the blended scores of all items."""
+        own, cheap = self.blend.tolist()
+        if cheap == 0:
+            scores: Tensor = self.net(batch)
+            return scores
+        logs: Tensor = cheap * self.anchor(batch)
+        return logs if own == 0 else logs + own * self.net(batch)
+
+    def hidden(self, items: Tensor, lengths: Tensor, at: Tensor) -> Tensor:
+        """Return the network's vectors at some positions: (B, T, D)."""
+        h: Tensor = self.net.hidden(items, lengths, at)
+        return h
+
+    def item_vectors(self) -> Tensor:
+        """Return the network's vectors of items 1..V: (V, D)."""
+        vectors: Tensor = self.net.item_vectors()
+        return vectors

@@ -1,0 +1,1 @@
+"""The networks of sequential recommendation, their losses and the released names."""

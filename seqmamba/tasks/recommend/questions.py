@@ -1,0 +1,102 @@
+"""Who is asked for: known users, histories of anybody, and which items may be shown."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from seqmamba import frames
+from seqmamba.datasets.interactions import Interactions
+from seqmamba.datasets.interactions_ids import Ids, id_series
+from seqmamba.errors import DataError, SeqmambaWarning
+from seqmamba.frames import Like
+from seqmamba.tasks.recommend.data import History
+
+__all__ = ["Asked", "ask_histories", "ask_users", "item_codes", "read_ids"]
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Users with the items that they are known to have had.
+
+    Parameters
+    ----------
+    ids : polars.Series (Q,)
+    log : History
+        Q histories of known items; may be empty.
+    like : Like
+        Library of the answer.
+    """
+
+    ids: pl.Series
+    log: History
+    like: Like
+
+
+def ask_users(users: Any, user_col: str, known: Ids, log: History) -> Asked:
+    """Look up the stored histories of users; unknown users have an empty one."""
+    ids, like = read_ids(users, user_col)
+    codes = known.codes(ids)
+    counts = np.where(codes >= 0, log.counts[codes.clip(0)], 0)
+    begin = log.offsets[:-1][codes.clip(0)]
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)
+    sequence = log.sequence[np.repeat(begin, counts) + place]
+    return Asked(ids, _plain_log(sequence, offsets, log.n_items), like)
+
+
+def ask_histories(data: Interactions, items: Ids, like: Like) -> Asked:
+    """Translate histories of anybody into known items; unknown ones are left out, with a warning."""
+    codes = items.codes(data.items.values) + 1  # 0 = unknown
+    sequence = codes[data.sequence - 1].astype(np.int32)
+    is_known = sequence > 0
+    n_lost = int((~is_known).sum())
+    if n_lost:
+        first = data.items.values[int(data.sequence[np.argmin(is_known)]) - 1]
+        warnings.warn(
+            f"{n_lost} of {len(sequence)} events have items that the model does not know (first: "
+            f"{first!r}); they are left out. update() teaches new items.",
+            SeqmambaWarning,
+            stacklevel=4,
+        )
+    counts = np.bincount(data.owners[is_known], minlength=len(data.users))
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    return Asked(data.users.values, _plain_log(sequence[is_known], offsets, len(items)), like)
+
+
+def read_ids(source: Any, column: str) -> tuple[pl.Series, Like]:
+    """Read ids from a list, a column, a table or a file with that column."""
+    if isinstance(source, Sequence | np.ndarray | pl.Series) and not isinstance(source, str):
+        values = source if isinstance(source, pl.Series) else pl.Series(column, list(source))
+        return id_series(values, column), Like("polars")
+    if hasattr(source, "to_frame") and not hasattr(source, "columns"):  # a pandas column
+        source = source.rename(column).to_frame()
+    text = (column,) if isinstance(source, str | Path) else ()
+    table, like = frames.read(source, text_columns=text)
+    frames.require_columns(table, [column])
+    return id_series(table[column], column), like
+
+
+def item_codes(ids: Any, column: str, known: Ids, what: str) -> Ints:
+    """Return the places 0..V-1 of items; raise if none of them is known."""
+    wanted, _ = read_ids(ids, column)
+    codes = known.codes(wanted)
+    if len(codes) and not (codes >= 0).any():
+        raise DataError(
+            f"none of the {len(codes)} {what} is known to the model (first: {wanted[0]!r}); "
+            f"known ones look like {known.values[0]!r}.",
+            column=column,
+            value=wanted[0],
+        )
+    return codes[codes >= 0]
+
+
+def _plain_log(sequence: NDArray[np.int32], offsets: Ints, n_items: int) -> History:
+    return History(sequence, offsets, np.diff(offsets), n_items)
