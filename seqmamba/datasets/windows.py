@@ -181,8 +181,8 @@ class WindowSamples:
         if not len(train):
             raise DataError(
                 f"no training window: with input_size={self.input_size}, h={self.h} and "
-                f"{held_out} held out, the longest series has {int(self.panel.lengths.max())} rows. "
-                "Pass a smaller val_size, input_size or h."
+                f"{held_out} held out, the longest series has {int(self.panel.lengths.max())} "
+                "rows. Pass a smaller val_size, input_size or h."
             )
         return train, valid
 

@@ -59,9 +59,7 @@ def smape(truth: ArrayLike, forecast: ArrayLike, *, axis: Axis = None) -> Any:
     return _mean(_ratio(2 * error, size, "smape"), axis)
 
 
-def mase(
-    truth: ArrayLike, forecast: ArrayLike, *, scale: ArrayLike, axis: Axis = None
-) -> Any:
+def mase(truth: ArrayLike, forecast: ArrayLike, *, scale: ArrayLike, axis: Axis = None) -> Any:
     """Mean absolute error over that of the seasonal naive forecast in the training part.
 
     Parameters
@@ -83,9 +81,7 @@ def mase(
     return _mean(_ratio(error, _float(scale), "mase"), axis)
 
 
-def rmsse(
-    truth: ArrayLike, forecast: ArrayLike, *, scale: ArrayLike, axis: Axis = None
-) -> Any:
+def rmsse(truth: ArrayLike, forecast: ArrayLike, *, scale: ArrayLike, axis: Axis = None) -> Any:
     """Root mean squared error per series over ``scale``; ``scale`` from power 2."""
     ratio = _ratio(_error(truth, forecast), _float(scale), "rmsse") ** 2
     if axis is not None:
@@ -135,7 +131,9 @@ def crps(
     return 2 * np.mean(losses, axis=0)
 
 
-def weighted_quantile_loss(truth: ArrayLike, forecasts: ArrayLike, quantiles: Sequence[float]) -> Any:
+def weighted_quantile_loss(
+    truth: ArrayLike, forecasts: ArrayLike, quantiles: Sequence[float]
+) -> Any:
     """Mean over q of ``2 sum pinball_q / sum |truth|``; NaN if all true values are zero."""
     true, values = _float(truth), _float(forecasts)
     seen = np.isfinite(true)

@@ -119,7 +119,7 @@ def _time_column(frame: pl.DataFrame, columns: Columns, must: bool = False) -> s
 
 
 def _is_value(column: pl.Series) -> bool:
-    """True for numbers; also for text that is mostly numbers, whose faults are named later."""
+    """Say whether a column holds numbers, or text that mostly spells them (faults come later)."""
     if column.dtype == pl.String:
         return column.head(1_000).cast(pl.Float64, strict=False).null_count() < column.len() / 2
     return column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null)

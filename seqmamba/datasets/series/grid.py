@@ -105,7 +105,7 @@ def group_wide(
 
 
 def _is_common(records: Records, ticks: Int64, phase: Int64) -> bool:
-    """True if nearly all series have a value at nearly all stamps."""
+    """Say whether nearly all series have a value at nearly all stamps."""
     n = len(records.ids)
     if n > MAX_TOKENS or (phase != phase[0]).any():
         return False

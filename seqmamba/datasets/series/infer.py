@@ -58,7 +58,7 @@ def infer_frequency(
 
 
 def _usual_period(owner: Int64, step: Int64) -> tuple[Int64, Int64, Int64]:
-    """Return each series that has a period, its most frequent difference and how often it occurs."""
+    """Return the series that have a period, their most frequent differences and the counts."""
     pairs, counts = np.unique(np.stack([owner, step], 1), axis=0, return_counts=True)
     best = np.lexsort((pairs[:, 1], -counts, pairs[:, 0]))  # most frequent, then shortest, first
     series, first = np.unique(pairs[best, 0], return_index=True)

@@ -135,7 +135,7 @@ def read_records(
 
 
 def _is_grouped(names: pl.Series, unique: pl.Series) -> bool:
-    """True if the rows of each series stand together."""
+    """Say whether the rows of each series stand together."""
     return int(names.rle_id()[-1]) + 1 == len(unique)
 
 

@@ -2,9 +2,8 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal, Self
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from seqmamba import frames
 from seqmamba.datasets.samples import Batch, Info, Samples
 from seqmamba.datasets.series.calendar import feature_names
 from seqmamba.datasets.series.panel import Panel
@@ -78,9 +76,7 @@ class SMambaForecaster(ForecasterParameters):
             self.source_ = [table.like.library, "int64" if is_number else "string"]
             if self.stat_exog:
                 self.static_ = learn_static(static_df, self.id_col, self.stat_exog)
-                self.static_values_ = encode_static(
-                    static_df, self.id_col, panel.ids, self.static_
-                )
+                self.static_values_ = encode_static(static_df, self.id_col, panel.ids, self.static_)
             context.store_context(self, panel)
             return windows(self, panel)
         scaled = scaling_of(self).apply(panel, seen_codes(self, panel))

@@ -111,15 +111,15 @@ class SMamba(nn.Module):
             x = (x - mu) / sd
         if observed is not None:  # nothing was seen before these cells
             x = x * observed.cummax(dim=1).values
-        tokens = self._tokens(x, n, batch)                        # (B, V, D)
+        tokens = self._tokens(x, n, batch)  # (B, V, D)
         tokens = self.encoder(self.dropout(tokens), mask=_mask(batch, n, tokens.shape[1]))
-        y = self.head(tokens[:, :n])                              # (B, N, H * Q)
+        y = self.head(tokens[:, :n])  # (B, N, H * Q)
         if not self.n_quantiles:
-            return self._level(y.transpose(1, 2), n, mu, sd)      # (B, H, N)
+            return self._level(y.transpose(1, 2), n, mu, sd)  # (B, H, N)
         y = y.unflatten(2, (self.h, self.n_quantiles)).transpose(1, 2)
         if sd is not None and mu is not None:
             mu, sd = mu.unsqueeze(3), sd.unsqueeze(3)
-        return self._level(y, n, mu, sd)                          # (B, H, N, Q)
+        return self._level(y, n, mu, sd)  # (B, H, N, Q)
 
     def _tokens(self, x: Tensor, n: int, batch: Batch) -> Tensor:
         extra = batch.extra

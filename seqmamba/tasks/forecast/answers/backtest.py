@@ -115,7 +115,7 @@ def roll_back(
     known = panel.rows(np.zeros_like(first), first)  # an unseen series is scaled by its past
     scales = scaling.of(known if (codes < 0).any() else panel, codes)
     scaled = scaling.apply_scales(panel, scales)
-    cuts = panel.lengths[:, None] - back[None, :]                          # (G, W)
+    cuts = panel.lengths[:, None] - back[None, :]  # (G, W)
     usable = cuts >= 1
     if not usable.any():
         raise DataError(
@@ -124,7 +124,7 @@ def roll_back(
             "end. Pass more rows, fewer windows or a smaller h."
         )
     samples = _windows_at(model, scaled, cuts, usable, model._static(static_df, panel))
-    out = model._outputs(samples, forward=forward).numpy()[:, :h]          # (windows, h, N[, Q])
+    out = model._outputs(samples, forward=forward).numpy()[:, :h]  # (windows, h, N[, Q])
     if out.ndim == 4:
         out = np.sort(out, axis=3)
     truth, forecast = _arrange(panel, cuts, usable, out, h)
@@ -155,8 +155,8 @@ def _arrange(
     forecast = np.full((n_windows, n_series, h, *out.shape[3:]), np.nan, np.float32)
     group, window = np.nonzero(usable)
     rows = (panel.offsets[:-1][group] + cuts[group, window])[:, None] + np.arange(h)
-    values = panel.values[rows, : panel.n_targets]                         # (windows, h, N)
-    targets = panel.targets[group]                                         # (windows, N)
+    values = panel.values[rows, : panel.n_targets]  # (windows, h, N)
+    targets = panel.targets[group]  # (windows, N)
     real = targets >= 0
     at, slot = np.nonzero(real)
     truth[window[at], targets[real]] = values[at, :, slot]

@@ -13,7 +13,7 @@ from seqmamba.datasets.series.panel import Panel
 from seqmamba.errors import ConfigError
 from seqmamba.tasks.forecast.answers.rolling import roll
 from seqmamba.tasks.forecast.answers.spread import spread_columns
-from seqmamba.tasks.forecast.answers.table import answer_table, by_series, to_units
+from seqmamba.tasks.forecast.answers.table import answer_table, by_series
 from seqmamba.tasks.forecast.reading.context import restore_context
 from seqmamba.tasks.forecast.reading.future import with_future
 from seqmamba.tasks.forecast.reading.table import (
@@ -54,7 +54,7 @@ def predict(
         recent = with_future(model, recent, futr_df, h)
     scaled = scaling.apply_scales(recent, scales)
     static = model._static(static_df, panel)
-    out = by_series(roll(model, scaled, history, h, static), panel)       # (series, h[, Q])
+    out = by_series(roll(model, scaled, history, h, static), panel)  # (series, h[, Q])
     out, method = _with_naive(model, scaled, history, out)
     columns = spread_columns(model, out, scales, codes, level, quantiles)
     if method is not None:

@@ -1,4 +1,4 @@
-"""Conformal intervals: how far off were forecasts from earlier cutoffs?
+"""Conformal intervals: how far off forecasts from earlier cutoffs were.
 
 Source: forecasting specification, 11.7.
 """
@@ -37,8 +37,7 @@ def conformal_settings(wanted: Mapping[str, Any] | None) -> dict[str, Any]:
     for name in wanted or {}:
         if name not in known:
             raise ConfigError(
-                f"conformal has no entry {name!r}; known: {', '.join(known)}."
-                f"{nearest(name, known)}"
+                f"conformal has no entry {name!r}; known: {', '.join(known)}.{nearest(name, known)}"
             )
     settings = {**known, **(wanted or {})}
     for name in ("n_windows", "step_size"):
@@ -99,7 +98,7 @@ def _residuals(
         out = np.sort(out, axis=3)[..., out.shape[3] // 2]
     batch = samples.batch(np.arange(len(samples)))
     assert batch.y is not None
-    error = batch.y.numpy() - out                                # (groups, H, N)
+    error = batch.y.numpy() - out  # (groups, H, N)
     seen = batch.extra.get("y_observed")
     if seen is not None:
         error = np.where(seen.numpy(), error, np.float32(np.nan))
@@ -147,10 +146,10 @@ def signed_offset(
     for the level, the residuals of all steps are pooled, then those of all series.
     """
     n_windows, _, steps = residuals.shape
-    own = _ranked(residuals, share)                                       # (series, H)
-    flat = residuals.transpose(0, 2, 1).reshape(n_windows * steps, -1)    # (W * H, series)
+    own = _ranked(residuals, share)  # (series, H)
+    flat = residuals.transpose(0, 2, 1).reshape(n_windows * steps, -1)  # (W * H, series)
     over_steps = _ranked(flat, share)[:, None]
-    over_all = _ranked(residuals.reshape(-1, steps), share)[None]         # (1, H)
+    over_all = _ranked(residuals.reshape(-1, steps), share)[None]  # (1, H)
     everything = _ranked(residuals.reshape(-1), share)
     if np.isnan(everything):  # too few windows altogether: the widest error seen
         everything = np.nanmax(np.abs(residuals)) if np.isfinite(residuals).any() else np.nan

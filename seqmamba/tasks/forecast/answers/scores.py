@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["evaluate", "fitted_baselines"]
 
 DEFAULT_METRICS = ("mae", "rmse", "smape", "mase")
-_AXES = {None: None, "unique_id": (0, 1), "horizon": (0, 2), "cutoff": (1, 2)}
+_AXES: Mapping[str, tuple[int, int]] = {"unique_id": (0, 1), "horizon": (0, 2), "cutoff": (1, 2)}
 
 
 def evaluate(
@@ -37,9 +37,9 @@ def evaluate(
     static_df: Any,
 ) -> pl.DataFrame:
     """Serve :meth:`SMambaForecaster.evaluate`."""
-    if by not in _AXES:
-        listed = ", ".join(repr(b) for b in _AXES)
-        raise ConfigError(f"by must be one of {listed}; got {by!r}.{nearest(str(by), _AXES and ['unique_id', 'horizon', 'cutoff'])}")
+    if by is not None and by not in _AXES:
+        listed = ", ".join(repr(name) for name in _AXES)
+        raise ConfigError(f"by must be None or one of {listed}; got {by!r}.{nearest(by, _AXES)}")
     wanted = named(DEFAULT_METRICS if metrics is None else metrics, model._metrics)
     panel = read_table(model, X).panel
     back = cutoffs.back(model.h)
@@ -71,10 +71,10 @@ def _measure(
     name: str, metric: Metric, done: Backtest, forecast: NDArray[Any], by: str | None
 ) -> NDArray[np.float64]:
     """Return the metric over all, or one value per series, step or cutoff."""
-    truth = done.truth.transpose(0, 2, 1)                                   # (W, h, series)
+    truth = done.truth.transpose(0, 2, 1)  # (W, h, series)
     given = np.where(np.isnan(truth), np.nan, forecast.transpose(0, 2, 1))
     truth = np.where(np.isnan(given), np.nan, truth)
-    axis: Any = {None: None, "unique_id": (0, 1), "horizon": (0, 2), "cutoff": (1, 2)}[by]
+    axis = None if by is None else _AXES[by]  # of (windows, steps, series)
     options = {}
     if name in ("mase", "rmsse"):
         options["scale"] = _naive_scale(done, power=1 if name == "mase" else 2)

@@ -29,7 +29,9 @@ def by_series(array: NDArray[Any], panel: Panel) -> NDArray[Any]:
     return out
 
 
-def to_units(model: "SMambaForecaster", scaled: NDArray[Any], scales: tuple[Float64, Float64]) -> Float64:
+def to_units(
+    model: "SMambaForecaster", scaled: NDArray[Any], scales: tuple[Float64, Float64]
+) -> Float64:
     """Undo the outer scaling of (series, ...) arrays."""
     shape = (-1,) + (1,) * (scaled.ndim - 1)
     center, scale = (s.reshape(shape) for s in scales)

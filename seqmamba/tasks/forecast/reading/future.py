@@ -81,7 +81,7 @@ def _check_covered(
 ) -> None:
     names = tuple(model.futr_exog or ())
     rows = (panel.offsets[:-1] + history)[:, None] + np.arange(h)
-    gaps = np.isnan(future[rows])                                # (G, h, F)
+    gaps = np.isnan(future[rows])  # (G, h, F)
     if not gaps.any():
         return
     group, step, column = (int(k) for k in np.argwhere(gaps)[0])

@@ -1,6 +1,6 @@
 """Tables of series to windows: the reader's options, outer scaling, static features."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,9 +53,7 @@ def columns_of(model: "SMambaForecaster") -> Columns:
             f"covariate {min(both)!r} stands in hist_exog and futr_exog; keep it in futr_exog if "
             "it is known ahead."
         )
-    return Columns(
-        model.id_col, model.time_col, model.target_col, tuple(hist), tuple(futr), group
-    )
+    return Columns(model.id_col, model.time_col, model.target_col, tuple(hist), tuple(futr), group)
 
 
 def read_table(
