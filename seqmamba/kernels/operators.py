@@ -9,27 +9,44 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
 
+from seqmamba.errors import BackendError
 from seqmamba.kernels import reference
 from seqmamba.kernels.dispatch import backend_module, choose
 from seqmamba.kernels.problem import Conv, Scan
 
-__all__ = ["conv", "scan"]
+__all__ = ["conv", "first_order_only", "scan"]
+
+
+def first_order_only(
+    name: str, inputs: Sequence[Any], gradients: Sequence[Tensor | None]
+) -> list[Tensor | None]:
+    """Return gradients that raise when they are differentiated (``create_graph=True``)."""
+    anchors = [t for t in inputs if isinstance(t, Tensor) and t.requires_grad]
+    if not (torch.is_grad_enabled() and anchors):
+        return list(gradients)
+    present = [g for g in gradients if g is not None]
+    apply: Callable[..., Any] = _FirstOrder.apply
+    guarded = iter(apply(name, len(present), *present, *anchors))
+    return [None if g is None else next(guarded) for g in gradients]
 
 
 def scan(call: Scan, backend: str) -> tuple[Tensor, Tensor]:
     """Return (out, last state) of a scan through the custom operator."""
     borders = (call.lengths, call.cu_seqlens, call.mask)
-    flags = (call.delta_softplus, call.reverse, call.window)
-    out, last_state = _scan(*call.tensors(), *borders, *flags, backend)
+    inputs = (*call.tensors(), *borders, call.delta_softplus, call.reverse, call.window, backend)
+    operator: Callable[..., Any] = _ScanFunction.apply if _is_transformed() else _scan
+    out, last_state = operator(*inputs)
     return out, last_state
 
 
 def conv(call: Conv, backend: str) -> Tensor:
     """Return the output of a convolution through the custom operator."""
     borders = (call.lengths, call.cu_seqlens, call.mask)
-    flags = (call.activation == "silu", call.reverse)
-    out: Tensor = _conv(*call.tensors(), *borders, *flags, backend)
+    inputs = (*call.tensors(), *borders, call.activation == "silu", call.reverse, backend)
+    operator: Callable[..., Any] = _ConvFunction.apply if _is_transformed() else _conv
+    out: Tensor = operator(*inputs)
     return out
 
 
@@ -164,6 +181,11 @@ def _conv_backward_shapes(d_out: Tensor, *rest: Any) -> list[Tensor]:
     return [t.new_empty(t.shape) for t in rest[:4] if t is not None]
 
 
+def _is_transformed() -> bool:
+    """Say whether ``torch.func`` watches and no compiler does."""
+    return not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()
+
+
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     """Save tensors and flags of a call for its backward operator."""
     ctx.set_materialize_grads(False)
@@ -184,22 +206,76 @@ def _scan_gradients(
 ) -> tuple[Tensor | None, ...]:
     inputs = _kept(ctx)
     d_out = torch.zeros_like(inputs[0]) if d_out is None else d_out
-    return _in_place_of(inputs, 9, _scan_backward(d_out, d_last, *inputs))
+    with torch.no_grad():
+        gradients = _scan_backward(d_out, d_last, *inputs)
+    guarded = first_order_only("custom operator", (*inputs, d_out, d_last), gradients)
+    return _in_place_of(inputs, 9, guarded)
 
 
 def _conv_gradients(ctx: Any, d_out: Tensor | None) -> tuple[Tensor | None, ...]:
     inputs = _kept(ctx)
     d_out = torch.zeros_like(inputs[0]) if d_out is None else d_out
-    return _in_place_of(inputs, 4, _conv_backward(d_out, *inputs))
+    with torch.no_grad():
+        gradients = _conv_backward(d_out, *inputs)
+    guarded = first_order_only("custom operator", (*inputs, d_out), gradients)
+    return _in_place_of(inputs, 4, guarded)
 
 
 def _in_place_of(
-    inputs: Sequence[Any], differentiable: int, gradients: Sequence[Tensor]
+    inputs: Sequence[Any], differentiable: int, gradients: Sequence[Tensor | None]
 ) -> tuple[Tensor | None, ...]:
     """Put gradients where the inputs are not None, and None elsewhere."""
     given = iter(gradients)
     head = (None if value is None else next(given) for value in inputs[:differentiable])
     return (*head, *[None] * (len(inputs) - differentiable))
+
+
+class _FirstOrder(Function):
+    """Gradients whose own derivative raises instead of being silently zero."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(name: str, count: int, *tensors: Tensor) -> tuple[Tensor, ...]:
+        return tuple(t.clone() for t in tensors[:count])
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.name = inputs[0]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        raise BackendError(
+            f'backend {ctx.name!r} has no second derivative. Use backend="reference".'
+        )
+
+
+class _ScanFunction(Function):
+    """The scan operator for ``torch.func``, which does not see an operator's own autograd."""
+
+    generate_vmap_rule = True
+    setup_context = staticmethod(_keep)
+    backward = staticmethod(_scan_gradients)
+
+    @staticmethod
+    def forward(*inputs: Any) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():  # else the operator would look for its own autograd under vmap
+            out, last_state = _scan(*inputs)
+        return out, last_state
+
+
+class _ConvFunction(Function):
+    """The convolution operator for ``torch.func``."""
+
+    generate_vmap_rule = True
+    setup_context = staticmethod(_keep)
+    backward = staticmethod(_conv_gradients)
+
+    @staticmethod
+    def forward(*inputs: Any) -> Tensor:
+        with torch.no_grad():
+            out: Tensor = _conv(*inputs)
+        return out
 
 
 _scan.register_autograd(_scan_gradients, setup_context=_keep)

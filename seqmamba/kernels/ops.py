@@ -7,6 +7,7 @@ torch and is traced as such.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,9 +15,9 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import Parameter
 
-from seqmamba.errors import BackendError
 from seqmamba.kernels import operators, reference
 from seqmamba.kernels.dispatch import Backend, backend_module, choose, requested
+from seqmamba.kernels.operators import first_order_only
 from seqmamba.kernels.problem import Call, Conv, ConvStep, Result, Scan, ScanStep
 
 __all__ = ["run_conv_step", "run_convs", "run_scan_step", "run_scans"]
@@ -64,7 +65,8 @@ def run_scan_step(step: ScanStep, backend: str) -> Tensor:
         name = choose(step, backend).name
         if name != reference.NAME and not _wants_grad((*parts, step.delta_bias)):
             return backend_module(name).scan_step(step)
-    out, state = reference.scan_step(step)
+    before = replace(step, state=step.state.clone())  # autograd keeps it, the state is overwritten
+    out, state = reference.scan_step(before)
     step.state.copy_(state)
     return out
 
@@ -75,7 +77,7 @@ def run_conv_step(step: ConvStep, backend: str) -> Tensor:
         name = choose(step, backend).name
         if name != reference.NAME and not _wants_grad((step.state, step.x, step.weight, step.bias)):
             return backend_module(name).conv_step(step)
-    out, state = reference.conv_step(step)
+    out, state = reference.conv_step(replace(step, state=step.state.clone()))
     step.state.copy_(state)
     return out
 
@@ -110,7 +112,7 @@ class _Scans(Function):
         with torch.no_grad():
             gradients = ctx.module.backward(scans, results, pairs)
         flat = [t for g in gradients for t in g.tensors()]
-        return (None, None, *_first_order_only(ctx.module.NAME, (*saved, *grads), flat))
+        return (None, None, *first_order_only(ctx.module.NAME, (*saved, *grads), flat))
 
 
 class _Convs(Function):
@@ -140,34 +142,7 @@ class _Convs(Function):
         with torch.no_grad():
             gradients = ctx.module.conv_backward(convs, d_outs)
         flat = [t for g in gradients for t in g.tensors()]
-        return (None, None, *_first_order_only(ctx.module.NAME, (*saved, *grads), flat))
-
-
-class _FirstOrder(Function):
-    """Gradients whose own derivative raises instead of being silently zero."""
-
-    @staticmethod
-    def forward(ctx: Any, name: str, count: int, *tensors: Tensor) -> tuple[Tensor, ...]:
-        ctx.name = name
-        return tuple(t.view_as(t) for t in tensors[:count])
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        raise BackendError(
-            f'backend {ctx.name!r} has no second derivative. Use backend="reference".'
-        )
-
-
-def _first_order_only(
-    name: str, inputs: Sequence[Tensor | None], gradients: list[Tensor | None]
-) -> list[Tensor | None]:
-    """Guard gradients that are part of a graph (``create_graph=True``)."""
-    anchors = [t for t in inputs if t is not None and t.requires_grad]
-    if not (torch.is_grad_enabled() and anchors):
-        return gradients
-    present = [g for g in gradients if g is not None]
-    guarded = iter(_apply(_FirstOrder, name, len(present), *present, *anchors))
-    return [None if g is None else next(guarded) for g in gradients]
+        return (None, None, *first_order_only(ctx.module.NAME, (*saved, *grads), flat))
 
 
 def _apply(function: type[Function], *arguments: Any) -> tuple[Tensor, ...]:
