@@ -35,11 +35,19 @@ def give(answer: Any, *, command: str, out: str | None = None, as_json: bool = F
 
 
 def show(answer: Any, *, command: str, out: str | None = None, as_json: bool = False) -> None:
-    """Write the answer of a command that ends in a table for reading: aligned columns."""
+    """Write the answer of a command that ends in a table for reading: aligned columns.
+
+    A mapping is shown as name and value; as JSON it is ``{"schema", "command", "facts"}``.
+    """
+    if as_json and isinstance(answer, Mapping):
+        facts = {str(k): _plain(v) for k, v in answer.items()}
+        click.echo(json.dumps({"schema": SCHEMA, "command": command, "facts": facts}))
+        return
     if out is not None or as_json:
         give(answer, command=command, out=out, as_json=as_json)
         return
     table = as_table(answer)
+    table = table.select(s for s in table if s.null_count() < len(s) or not len(s))
     cells = [table.columns, *([_cell(v) for v in row] for row in table.iter_rows())]
     widths = [max(len(row[i]) for row in cells) for i in range(len(table.columns))]
     numeric = [dtype.is_numeric() for dtype in table.dtypes]
@@ -83,6 +91,8 @@ def _plain(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, str | int | bool):
         return value
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, Sequence):
         return [_plain(v) for v in value]
     return str(value)

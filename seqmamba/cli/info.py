@@ -20,7 +20,7 @@ def COMMAND(model: str | None, as_json: bool) -> None:
     """
     facts = info(model)
     if as_json:
-        click.echo(json.dumps({"schema": 1, "command": "info", **facts}, default=str))
+        click.echo(json.dumps({"schema": 1, "command": "info", "facts": facts}, default=str))
         return
     for heading, entries in facts.items():
         click.echo(heading)

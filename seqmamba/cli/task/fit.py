@@ -69,7 +69,8 @@ def fit_command(task: Task) -> click.Command:
                 note(f"model, history, metrics and recipe are in {folder}")
             else:
                 note("the model was not kept; pass --out DIR to keep it")
-        show(_flat(metrics), command=f"{task.name} fit", as_json="json" in given)
+        as_json = "json" in given
+        show(metrics if as_json else _flat(metrics), command=f"{task.name} fit", as_json=as_json)
         if model.history_.signal is not None:
             ctx.exit(signal_code(model.history_.signal))
 

@@ -102,14 +102,13 @@ class SequenceSamples:
 
 
 def simulate(seed: int = 0, n: int = 80) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return a training and a test table: ``y`` is the mean of ``a`` minus twice that of ``b``."""
+    """Return a training and a test table: ``y`` is the mean of ``a - 2 |b|``."""
     generator = np.random.default_rng(seed)
     lengths = generator.integers(4, 9, n)
     rows = np.repeat(np.arange(n), lengths)
     level = generator.standard_normal((n, 2))[rows]
     x = level + 0.3 * generator.standard_normal((len(rows), 2))
-    sums = np.stack([np.bincount(rows, x[:, k]) for k in range(2)], axis=1)
-    y = (sums / lengths[:, None]) @ np.array([1.0, -2.0]) + 5
+    y = np.bincount(rows, x[:, 0] - 2 * np.abs(x[:, 1])) / lengths + 5
     table = pl.DataFrame(
         {
             "unique_id": [f"s{row:03d}" for row in rows],

@@ -1,0 +1,65 @@
+"""What a sweep found."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+import polars as pl
+
+from seqmamba.sweeps.space import Space
+from seqmamba.sweeps.trial import BASELINE, trial_params
+
+__all__ = ["SweepResult", "trials_table"]
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """Result of a sweep.
+
+    Parameters
+    ----------
+    best_estimator_ : estimator
+        The winner, fitted again.
+    best_params_ : dict
+        What the winner changes of the estimator that was given.
+    best_value_ : float
+    trials_ : polars DataFrame
+        number, kind, state, value, seconds, best_epoch, one column per parameter, error.
+    study_ : optuna.Study
+    test_scores_ : table or None
+        The winner on the test part, which nothing else has seen.
+    """
+
+    best_estimator_: Any
+    best_params_: dict[str, Any]
+    best_value_: float
+    trials_: pl.DataFrame
+    study_: optuna.Study
+    test_scores_: Any = None
+
+
+def trials_table(study: optuna.Study, space: Space) -> pl.DataFrame:
+    """Return one row per trial that has started."""
+    rows = []
+    for trial in study.get_trials(deepcopy=False):
+        if trial.datetime_start is None:
+            continue
+        attributes, params = trial.user_attrs, trial_params(trial, space)
+        kind = attributes.get("kind", "search")
+        rows.append(
+            {
+                "number": trial.number,
+                "kind": attributes["anchor"] if kind == BASELINE else kind,
+                "state": trial.state.name.lower(),
+                "value": trial.value if trial.values else None,
+                "seconds": attributes.get("seconds"),
+                "best_epoch": attributes.get("best_epoch"),
+                **{name: _cell(params.get(name)) for name in space.searches},
+                "error": attributes.get("error"),
+            }
+        )
+    return pl.DataFrame(rows, infer_schema_length=None, strict=False)
+
+
+def _cell(value: Any) -> Any:
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
