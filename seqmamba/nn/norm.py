@@ -106,7 +106,9 @@ def make_norm(name: NormName, d_model: int, eps: float) -> nn.Module:
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """Return ``x / rms(x) * weight`` in the dtype of ``x``; see :class:`RMSNorm`."""
-    wide = cast(_Normalise, _RMSNorm.apply)(_widen(x), _widen(weight), eps)
+    recorded = torch.compiler.is_compiling()  # a compiler fuses the formula itself
+    normalise = _normalise if recorded else cast(_Normalise, _RMSNorm.apply)
+    wide = normalise(_widen(x), _widen(weight), eps)
     return wide.to(x.dtype)
 
 
@@ -117,7 +119,7 @@ class _RMSNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        return x * _inverse_rms(x, eps) * weight
+        return _normalise(x, weight, eps)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, float], output: Tensor) -> None:
@@ -134,6 +136,10 @@ class _RMSNorm(torch.autograd.Function):
         along = (weighted @ weight).unsqueeze(-1) / weight.numel()
         d_x = (grad * weight - unit * along) * scale
         return d_x, weighted.flatten(0, -2).sum(0), None
+
+
+def _normalise(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    return x * _inverse_rms(x, eps) * weight
 
 
 def _inverse_rms(x: Tensor, eps: float) -> Tensor:
