@@ -114,10 +114,14 @@ class Frequency:
     def integers(self, stamps: pl.Series) -> Int64:
         """Return stamps as integers of this frequency's clock."""
         if self.kind == "integer":
-            return stamps.cast(pl.Int64).to_numpy()
+            return _int64(stamps)
         if self.is_local and self.time_zone is not None:
             stamps = stamps.dt.replace_time_zone(None)
-        return stamps.dt.epoch("us").to_numpy()
+        physical = _int64(stamps.to_physical())
+        if stamps.dtype == pl.Date:
+            return physical * DAY_US
+        unit = getattr(stamps.dtype, "time_unit", "us")
+        return physical * 1_000 if unit == "ms" else physical // (1_000 if unit == "ns" else 1)
 
     def ticks(self, stamps: Int64, day: Int64 | None = None) -> tuple[Int64, Int64]:
         """Split integer stamps into ticks and phases.
@@ -177,7 +181,7 @@ class Frequency:
         local = (
             pl.Series(stamps).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(self.time_zone)
         )
-        return local.dt.replace_time_zone(None).dt.epoch("us").to_numpy()
+        return _int64(local.dt.replace_time_zone(None).to_physical())
 
     def series(self, stamps: Int64, dtype: Any) -> pl.Series:
         """Return integer stamps as a column of the user's own time type."""
@@ -191,6 +195,11 @@ class Frequency:
         elif self.time_zone is not None:
             column = column.dt.replace_time_zone("UTC").dt.convert_time_zone(self.time_zone)
         return column.cast(dtype)
+
+
+def _int64(stamps: pl.Series) -> Int64:
+    integers: Int64 = stamps.to_numpy().astype(np.int64, copy=False)
+    return integers
 
 
 def _days_in_month(month: Int64) -> Int64:

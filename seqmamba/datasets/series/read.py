@@ -85,7 +85,7 @@ def _read_wide(
     stamps = _stamps(frame, roles.time)
     order = None if stamps.is_sorted() else stamps.arg_sort().to_numpy().astype(np.int64)
     if order is not None:
-        stamps, frame = stamps.gather(order), frame[order]
+        stamps, frame = stamps[order], frame[order]
     ids = tuple(sorted(roles.values))
     zeros = np.zeros(len(stamps), np.int64)
     frequency = _frequency(options, stamps, zeros, (ids[0],), columns.time)
@@ -219,10 +219,10 @@ def _numbers(
     frame: pl.DataFrame, names: list[str], na_values: tuple[float, ...]
 ) -> NDArray[np.float64]:
     """Return columns as float64, missing as NaN: (n, len(names))."""
-    if all(frame.schema[name].is_numeric() for name in names):
-        values = frame.select(pl.col(names).cast(pl.Float64)).to_numpy()
-    else:
-        values = np.stack([frames.numeric(frame, name).to_numpy() for name in names], axis=1)
+    values = np.empty((frame.height, len(names)))
+    for k, name in enumerate(names):  # by column: a query over the frame costs a millisecond
+        column = frame.get_column(name)
+        values[:, k] = (column if column.dtype.is_numeric() else frames.numeric(frame, name)).to_numpy()
     if na_values:
         values = np.where(np.isin(values, na_values), np.nan, values)
     if np.isinf(values).any():

@@ -74,7 +74,7 @@ class Records:
         return replace(
             self,
             codes=self.codes[index],
-            stamps=self.stamps.gather(index),
+            stamps=self.stamps[index],
             values=self.values[index],
             rows=self.rows[index],
         )

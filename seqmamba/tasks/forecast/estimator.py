@@ -3,7 +3,8 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import numpy as np
 import polars as pl
@@ -18,6 +19,7 @@ from seqmamba.datasets.series.scaling import Scaling
 from seqmamba.datasets.windows import WindowSamples, held_out_rows
 from seqmamba.errors import ConfigError, DataError, SeqmambaWarning
 from seqmamba.nn import Encoder
+from seqmamba.params import nearest
 from seqmamba.tasks.forecast.answers import backtest, forecast, scores
 from seqmamba.tasks.forecast.answers.intervals import collect_residuals, conformal_settings
 from seqmamba.tasks.forecast.baselines import Ridge, baselines
@@ -34,6 +36,7 @@ from seqmamba.tasks.forecast.reading.table import (
     windows,
 )
 from seqmamba.train.anchor import Anchor
+from seqmamba.train.callbacks import Callback
 from seqmamba.train.loop import mean_loss
 
 __all__ = ["SMambaForecaster"]
@@ -225,6 +228,57 @@ class SMambaForecaster(ForecasterParameters):
             raise ConfigError(f"quantiles must rise, got {self.quantiles!r}")
 
     # -- what a user calls ---------------------------------------------------------------------
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        eval_set: Any = None,
+        static_df: Any = None,
+        checkpoint: str | Path | None = None,
+        resume: str | Path | None = None,
+        callbacks: Sequence[Callback] = (),
+        **tables: Any,
+    ) -> Self:
+        """Learn from a table of series; a second call starts afresh.
+
+        Parameters
+        ----------
+        X : table, array (rows, series), path or pattern
+            Long or wide.
+        y : None
+            Not used; the target is a column of X.
+        eval_set : table or None
+            Validation part; None = the last rows of X, by ``val_size``.
+        static_df : table or None
+            One row per series: its name and the columns of ``stat_exog``.
+        checkpoint : path or None
+            File written after each epoch and when interrupted.
+        resume : path or None
+            Checkpoint of the same parameters and data to go on from.
+        callbacks : sequence of Callback
+            Watchers of the training run.
+        tables
+            None is known.
+
+        Raises
+        ------
+        DataError
+            The table is at fault: the message names column, series, row and cure.
+        """
+        if tables:
+            name = next(iter(tables))
+            raise ConfigError(f"fit has no argument {name!r}.{nearest(name, ['static_df'])}")
+        return super().fit(
+            X,
+            y,
+            eval_set=eval_set,
+            static_df=static_df,
+            checkpoint=checkpoint,
+            resume=resume,
+            callbacks=callbacks,
+        )
 
     def predict(
         self,

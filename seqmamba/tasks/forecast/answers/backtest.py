@@ -223,7 +223,7 @@ def backtest_table(
     keep = cut >= 1
     columns = _spread(model, done, level)
     table: dict[str, Any] = {
-        model.id_col: pl.Series(panel.ids, dtype=pl.String).gather(series[keep]),
+        model.id_col: pl.Series(panel.ids, dtype=pl.String)[series[keep]],
         model.time_col: panel.column(group[keep], (cut + step)[keep]),
         "cutoff": panel.column(group[keep], cut[keep] - 1),
         model.target_col: done.truth[:, order].swapaxes(0, 1).reshape(-1)[keep],

@@ -60,13 +60,9 @@ def answer_table(
     group[panel.targets[real]] = np.broadcast_to(
         np.arange(panel.n_groups)[:, None], panel.targets.shape
     )[real]
-    names = pl.Series(panel.ids, dtype=pl.String).gather(np.repeat(order, h))
-    if panel.n_groups == 1:  # all series share their stamps
-        steps = panel.column(np.zeros(h, np.int64), start[0] + np.arange(h))
-        stamps = steps.gather(np.tile(np.arange(h), len(order)))
-    else:
-        owner = np.repeat(group[order], h)
-        stamps = panel.column(owner, start[owner] + np.tile(np.arange(h), len(order)))
+    names = pl.Series(panel.ids, dtype=pl.String)[np.repeat(order, h)]
+    owner = np.repeat(group[order], h)
+    stamps = panel.column(owner, start[owner] + np.tile(np.arange(h), len(order)))
     table: dict[str, Any] = {model.id_col: names, model.time_col: stamps}
     table |= {name: values[order].reshape(-1) for name, values in columns.items()}
     return pl.DataFrame(table)

@@ -58,7 +58,7 @@ def to_long(model: "SMambaForecaster", panel: Panel) -> pl.DataFrame:
         group = np.repeat(np.arange(panel.n_groups), panel.lengths)
         within = np.arange(len(rows)) - panel.offsets[:-1][group]
         columns: dict[str, Any] = {
-            model.id_col: pl.Series(list(panel.ids), dtype=pl.String).gather(rows[keep]),
+            model.id_col: pl.Series(list(panel.ids), dtype=pl.String)[rows[keep]],
             model.time_col: panel.column(group[keep], within[keep]),
             model.target_col: panel.values[keep, slot],
         }
