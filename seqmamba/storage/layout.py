@@ -9,8 +9,9 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any, BinaryIO
+
+import numpy as np
 
 from seqmamba.errors import CorruptModelError
 
@@ -32,13 +33,14 @@ MAX_HEADER_BYTES = 16 * 2**20
 MAX_TENSORS = 100_000
 MAX_DEPTH = 32
 MAX_COMMAS = 1_000_000  # 100 000 tensors of rank 5 need 800 000
-MAX_QUOTES = 2_100_000  # 100 000 tensors need 1 000 000; bounds the time of the scan below
+MAX_QUOTES = 1_100_000  # 100 000 tensors need 1 000 000; bounds time and memory of the scan
 MAX_ELEMENTS = 2**62
 STRINGS_KEY = "__metadata__"
 
 # A whole string, or an unclosed one up to the end: linear in time on any input.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+\\?(?:"|\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # one deeper, one higher (int8)
 
 
 @dataclass(frozen=True)
@@ -120,14 +122,16 @@ def parse_json(text: bytes) -> Any:
     """
     if not text.isascii():  # we write escapes; other letters would cost four times the memory
         raise CorruptModelError("the header holds bytes beyond ASCII")
-    if text.count(b'"') - text.count(b'\\"') > MAX_QUOTES:
-        raise CorruptModelError("the header holds too many strings")
+    quotes = text.count(b'"') - text.count(b'\\"')
+    if quotes > MAX_QUOTES or text.count(b"{") > MAX_TENSORS + 1:
+        raise CorruptModelError("the header holds too many entries")
     skeleton = _STRING.sub(b"", text)
     brackets = skeleton.translate(None, _NOT_BRACKETS)
     if skeleton.count(b",") > MAX_COMMAS or len(brackets) > MAX_COMMAS:
         raise CorruptModelError("the header holds too many values")
     del skeleton
-    if max(accumulate(1 if b in b"[{" else -1 for b in brackets), default=0) > MAX_DEPTH:
+    steps = np.frombuffer(brackets.translate(_STEPS), np.int8)
+    if np.cumsum(steps, dtype=np.int32).max(initial=0) > MAX_DEPTH:
         raise CorruptModelError(f"the header is nested deeper than {MAX_DEPTH}")
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
