@@ -106,25 +106,18 @@ def make_norm(name: NormName, d_model: int, eps: float) -> nn.Module:
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """Return ``x / rms(x) * weight`` in the dtype of ``x``; see :class:`RMSNorm`."""
-    recorded = torch.compiler.is_compiling()  # a compiler fuses the formula itself
-    normalise = _normalise if recorded else cast(_Normalise, _RMSNorm.apply)
-    wide = normalise(_widen(x), _widen(weight), eps)
-    return wide.to(x.dtype)
+    normalise = cast(_Normalise, _RMSNorm.apply) if _in_plain_training() else _normalise
+    return normalise(_widen(x), _widen(weight), eps).to(x.dtype)
 
 
 class _RMSNorm(torch.autograd.Function):
     """Backward in three passes over memory: 2.7 times the speed of the recorded formula on CPU."""
 
-    generate_vmap_rule = True
-
     @staticmethod
-    def forward(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        return _normalise(x, weight, eps)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, float], output: Tensor) -> None:
-        x, weight, ctx.eps = inputs
+    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        ctx.eps = eps
         ctx.save_for_backward(x, weight)
+        return _normalise(x, weight, eps)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
@@ -140,6 +133,15 @@ class _RMSNorm(torch.autograd.Function):
 
 def _normalise(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     return x * _inverse_rms(x, eps) * weight
+
+
+def _in_plain_training() -> bool:
+    """Say whether gradients are recorded by torch itself: compilers and transforms see formulas."""
+    return (
+        torch.is_grad_enabled()
+        and not torch.compiler.is_compiling()
+        and not torch._C._are_functorch_transforms_active()
+    )
 
 
 def _inverse_rms(x: Tensor, eps: float) -> Tensor:

@@ -308,6 +308,22 @@ def test_compiled_code_gives_the_same_answer(mixer: str) -> None:
         assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
+@few_settings
+def test_networks_of_several_weights_run_as_one(settings: dict[str, Any]) -> None:
+    encoders = [small(**settings) for _ in range(3)]
+    parameters, buffers = torch.func.stack_module_state(encoders)
+    x = torch.randn(2, 5, 8, dtype=torch.float64)
+
+    def call(weights: dict[str, Tensor], rest: dict[str, Tensor]) -> Tensor:
+        y: Tensor = torch.func.functional_call(encoders[0], (weights, rest), (x,))
+        return y
+
+    got = torch.func.vmap(call)(parameters, buffers)
+
+    expected = torch.stack([encoder(x) for encoder in encoders])
+    assert_close(got, expected, rtol=1e-9, atol=1e-10)
+
+
 def test_subtractive_stack_equals_its_recursion() -> None:
     encoder = small(
         mixer="mamba2", norm="none", mixer_residual=False, stacking="subtractive", final_norm=False
