@@ -21,7 +21,7 @@ __all__ = ["main", "root", "run"]
 COMMANDS = {
     "sweep": "search the parameters of a task",
     "bench": "measure kernels, encoder and published settings",
-    "data": "list, show, check and fetch public data sets",
+    "data": "list, show and check public data sets",
     "info": "versions, devices and back-ends, or a model's header",
 }
 

@@ -130,7 +130,9 @@ def _drawn(draw: Callable[[], Any], size: tuple[float, float]) -> "Figure":
     figure.set_size_inches(*size)
     figure.suptitle("")
     for axes in figure.axes:
-        axes.set(title="", facecolor="white")
+        for place in ("left", "center"):
+            axes.set_title("", loc=place)
+        axes.set_facecolor("white")
         axes.grid(color=GRID)
         axes.set_axisbelow(True)
         axes.xaxis.set_minor_formatter(NullFormatter())  # of log scales: they overlap

@@ -62,9 +62,9 @@ def fit_command(task: Task) -> click.Command:
             model.fit(data, **inputs)
             metrics = run_metrics(model)
             if folder is not None:
-                text = recipe_text(
-                    task.name, estimator, model.get_params(deep=False), {"path": data, **inputs}
-                )
+                params = model.get_params(deep=False)
+                del params["verbose"]  # of the terminal, not of the run
+                text = recipe_text(task.name, estimator, params, {"path": data, **inputs})
                 write_run(folder, model, metrics, text)
                 note(f"model, history, metrics and recipe are in {folder}")
             else:

@@ -34,7 +34,8 @@ class GroupedCommand(click.Command):
             rows = [
                 record
                 for option in self.get_params(ctx)
-                if getattr(option, "heading", "Options") == heading
+                if isinstance(option, click.Option)
+                and getattr(option, "heading", "Options") == heading
                 and (record := option.get_help_record(ctx)) is not None
             ]
             if rows:
@@ -48,14 +49,15 @@ def parameter_options(estimator: type[Any]) -> list[click.Parameter]:
 
 
 def keyword_options(
-    method: Callable[..., Any], taken: Container[str] = ()
+    method: Callable[..., Any], taken: Container[str] = (), *, skip_data: bool = True
 ) -> list[click.Parameter]:
-    """Return one option per keyword of a method, behind its first argument.
+    """Return one option per keyword of a method, by default behind its first argument, the data.
 
     Tables (``futr_df``) become files (``--futr FILE``); keywords in ``taken`` have their option
     already.
     """
-    return [_keyword_option(k) for name, k in keywords(method).items() if name not in taken]
+    found = keywords(method, skip_data=skip_data)
+    return [_keyword_option(k) for name, k in found.items() if name not in taken]
 
 
 def explicit(ctx: click.Context) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 __all__ = ["Keyword", "data_is_optional", "keywords", "summary"]
 
+UNUSED = ("Not used", "Ignored")  # what docstrings say of y where a table holds the targets
 INNER = {"self", "callbacks"}  # keywords that are no matter of the shell
 FILES = {"y": "labels", "eval_set": "eval", "val_df": "eval", "checkpoint": "checkpoint"}
 FILES |= {"resume": "resume", "path": "path"}
@@ -32,13 +33,14 @@ class Keyword:
     file_option: str | None
 
 
-def keywords(method: Callable[..., Any]) -> dict[str, Keyword]:
-    """Return the keywords of a method behind its first argument, by name."""
+def keywords(method: Callable[..., Any], *, skip_data: bool = True) -> dict[str, Keyword]:
+    """Return the keywords of a method by name, by default behind the first, which is the data."""
     try:
         hints = typing.get_type_hints(method)
     except NameError:  # a hint that only type checkers can see
         hints = {}
     help_of = _described(method)
+    names = [p for p in _named(method)[int(skip_data) :] if p.name not in INNER]
     return {
         p.name: Keyword(
             name=p.name,
@@ -48,8 +50,8 @@ def keywords(method: Callable[..., Any]) -> dict[str, Keyword]:
             help=_first_sentence(help_of.get(p.name, "")),
             file_option=_file_option(p.name),
         )
-        for p in _named(method)[1:]
-        if p.name not in INNER
+        for p in names
+        if not help_of.get(p.name, "").startswith(UNUSED)
     }
 
 
@@ -77,7 +79,7 @@ def _file_option(name: str) -> str | None:
 
 
 def _first_sentence(text: str) -> str:
-    return re.split(r"(?<=[.;])\s", text, maxsplit=1)[0].rstrip(".;")
+    return re.split(r"(?<=[.;])\s", text, maxsplit=1)[0].rstrip(".;").replace("``", "")
 
 
 def _described(method: Callable[..., Any]) -> dict[str, str]:

@@ -27,6 +27,10 @@ class Value(_ParamType):
         self.annotation = annotation
         self.name = spell(annotation)
 
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return the spelling of the hint; words of a choice keep their case."""
+        return self.name
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Parse a word of the command line; other values pass unchanged."""
         if not isinstance(value, str):
@@ -74,7 +78,8 @@ def spell(annotation: Any) -> str:
     >>> spell(Literal["mask", "error"] | None)
     'mask|error|none'
     """
-    return "|".join(_spell_one(option) for option in sorted(_options(annotation), key=_kept))
+    words = [_spell_one(option) for option in sorted(_options(annotation), key=_kept)]
+    return "|".join(dict.fromkeys("|".join(words).split("|")))
 
 
 def is_flag(annotation: Any) -> bool:

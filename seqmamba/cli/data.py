@@ -1,0 +1,63 @@
+"""``seqmamba data list|show|check``: what is known of public data sets."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from seqmamba.cli.answer import show
+from seqmamba.cli.terminal import note
+from seqmamba.datasets import cards
+
+__all__ = ["COMMAND"]
+
+
+@click.group("data", no_args_is_help=True)
+def COMMAND() -> None:
+    """List, show and check public data sets; nothing is downloaded."""
+
+
+@COMMAND.command("list")
+@click.option("--task", help="only those of one task")
+@click.option("--json", "as_json", is_flag=True, help="rows as JSON")
+def list_cards(task: str | None, as_json: bool) -> None:
+    """List the data cards."""
+    found = [cards.card(name) for name in cards.card_names(task)]
+    rows: dict[str, list[Any]] = {
+        "name": [card.name for card in found],
+        "task": [card.task for card in found],
+        "licence": [card.licence for card in found],
+        "title": [card.title for card in found],
+    }
+    show(rows, command="data list", as_json=as_json)
+
+
+@COMMAND.command("show")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="card as JSON")
+def show_card(name: str, as_json: bool) -> None:
+    """Print the card NAME: source, licence, files, columns, borders."""
+    card = cards.card(name)
+    files = [f"{file.path} ({_size(file.bytes)}, sha256 {file.sha256})" for file in card.files]
+    facts = {**vars(card), "files": files}
+    show({k: v for k, v in facts.items() if v}, command="data show", as_json=as_json)
+
+
+@COMMAND.command("check")
+@click.argument("name")
+@click.argument("folder", required=False, type=click.Path())
+def check_files(name: str, folder: str | None) -> None:
+    """Compare the files of the data set NAME in FOLDER with its card.
+
+    Without FOLDER they are looked for in the data cache.
+    """
+    card = cards.card(name)
+    for path in cards.check(card, None if folder is None else Path(folder)):
+        click.echo(path)
+    unknown = [file.path for file in card.files if file.sha256 is None]
+    if unknown:
+        note(f"the card knows no checksum of {', '.join(unknown)}: only the name was checked")
+
+
+def _size(count: int | None) -> str:
+    return "size unknown" if count is None else f"{count} bytes"
