@@ -99,6 +99,7 @@ def group_wide(
         frequency=frequency,
         time_dtype=stamps.dtype,
         names=names,
+        future_names=columns.futr,
         future=values[:, split:] if columns.futr else None,
         appearance=appearance,
     )
@@ -141,13 +142,15 @@ def _scatter(
         out[row, place] = records.values[:, k]
         return out
 
-    covariates = [_collapse(spread(k), options.shared) for k in range(1, records.values.shape[1])]
+    wanted = options.shared or (None, None)
+    hist, shared_hist = _collapse([spread(k) for k in range(1, split)], wanted[0])
+    futr, shared_futr = _collapse([spread(k) for k in range(split, split + n_futr)], wanted[1])
     targets = np.full((n_groups, width), -1)
     targets[group_of, slot] = np.arange(len(records.ids))
     group_phase = np.zeros(n_groups, np.int64)
     group_phase[group_of] = phase
     return Panel(
-        values=np.concatenate([spread(0), *covariates[: split - 1]], axis=1),
+        values=np.concatenate([spread(0), *hist], axis=1),
         offsets=offsets,
         first_tick=first,
         phase=group_phase,
@@ -156,22 +159,38 @@ def _scatter(
         frequency=frequency,
         time_dtype=time_dtype,
         names=columns.hist,
-        future=np.concatenate(covariates[split - 1 :], axis=1) if n_futr else None,
+        future_names=columns.futr,
+        shared=(shared_hist, shared_futr),
+        future=np.concatenate(futr, axis=1) if n_futr else None,
         appearance=records.appearance,
     )
 
 
-def _collapse(cells: NDArray[np.float64], shared: bool | None) -> NDArray[np.float64]:
-    """Return one column if all series of a row agree (or if told so), else one per series."""
-    if cells.shape[1] == 1 or shared is False:
-        return cells
+def _collapse(
+    covariates: list[NDArray[np.float64]], shared: bool | None
+) -> tuple[list[NDArray[np.float64]], bool]:
+    """Keep one column of each covariate if all series of a row agree, or if told so.
+
+    Parameters
+    ----------
+    covariates : list of (R, N)
+        All are treated alike.
+    """
+    merged = [_merged(cells) for cells in covariates]
+    if shared is None:
+        shared = all(agree for _, agree in merged)
+    return ([column for column, _ in merged] if shared else covariates), shared
+
+
+def _merged(cells: NDArray[np.float64]) -> tuple[NDArray[np.float64], bool]:
+    """Return the smallest value of each row as a column, and whether all values agree with it."""
+    if cells.shape[1] == 1:
+        return cells, True
     seen = np.isfinite(cells)
     low = np.where(seen, cells, np.inf).min(axis=1)
     high = np.where(seen, cells, -np.inf).max(axis=1)
     empty = ~seen.any(axis=1)
-    if shared or (low[~empty] == high[~empty]).all():
-        return np.where(empty, np.nan, low)[:, None]
-    return cells
+    return np.where(empty, np.nan, low)[:, None], bool((low[~empty] == high[~empty]).all())
 
 
 def _refuse_phases(records: Records, phase: Int64, group_of: Int64) -> None:

@@ -32,7 +32,12 @@ class Panel:
     ids : tuple of str
         All series, sorted: the order in which the network reads them.
     names : tuple of str
-        Columns behind the targets, historical covariates.
+        Historical covariates, in the order of the columns behind the targets.
+    future_names : tuple of str
+        Covariates that are known ahead, in the order of ``future``.
+    shared : (bool, bool)
+        Whether a covariate has one column for all series of a group or one for each: historical
+        ones, those known ahead.
     future : (R, F) or None
         Covariates that are known ahead.
     appearance : (len(ids),)
@@ -50,6 +55,8 @@ class Panel:
     frequency: Frequency
     time_dtype: Any
     names: tuple[str, ...] = ()
+    future_names: tuple[str, ...] = ()
+    shared: tuple[bool, bool] = (True, True)
     future: NDArray[Any] | None = None
     appearance: Int64 | None = None
     grouping: Literal["all", "each", "column"] = "all"

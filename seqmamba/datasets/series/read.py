@@ -34,8 +34,8 @@ class ReadOptions:
     duplicates : {"error", "first", "last", "mean"}
     na_values : tuple of float
         Numbers that stand for a missing cell.
-    shared : bool or None
-        True = one covariate column per group; None = find out.
+    shared : (bool, bool) or None
+        Whether covariates have one column per group; see :class:`Panel`. None = find out.
     last : int or None
         Only the last rows are needed, if the series are the ``known`` ones.
     known : tuple of str
@@ -46,7 +46,7 @@ class ReadOptions:
     gaps: Gaps = "fill"
     duplicates: Duplicates = "error"
     na_values: tuple[float, ...] = ()
-    shared: bool | None = None
+    shared: tuple[bool, bool] | None = None
     last: int | None = None
     known: tuple[str, ...] = ()
 
@@ -222,7 +222,9 @@ def _numbers(
     values = np.empty((frame.height, len(names)))
     for k, name in enumerate(names):  # by column: a query over the frame costs a millisecond
         column = frame.get_column(name)
-        values[:, k] = (column if column.dtype.is_numeric() else frames.numeric(frame, name)).to_numpy()
+        values[:, k] = (
+            column if column.dtype.is_numeric() else frames.numeric(frame, name)
+        ).to_numpy()
     if na_values:
         values = np.where(np.isin(values, na_values), np.nan, values)
     if np.isinf(values).any():

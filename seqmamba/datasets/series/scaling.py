@@ -56,10 +56,9 @@ class Scaling:
         n = panel.n_targets
         center, scale = series_scales(train, kind)
         pooled: ScalerName = "none" if kind == "none" else "standard"
-        cov = [_scales(train.values[:, k], pooled) for k in range(n, panel.values.shape[1])]
-        future = panel.future if panel.future is None else train.future
-        ahead = [] if future is None else [_scales(column, pooled) for column in future.T]
-        return cls(kind, center, scale, *_pair(cov), *_pair(ahead))
+        cov = _pooled(train.values[:, n:], len(panel.names), pooled)
+        ahead = _pooled(train.future, len(panel.future_names), pooled)
+        return cls(kind, center, scale, *cov, *ahead)
 
     def apply(self, panel: Panel, codes: Int64) -> Panel:
         """Return the scaled panel in float32.
@@ -84,10 +83,11 @@ class Scaling:
             scale = np.repeat(scale, panel.lengths, axis=0)
         scaled = [(target - center) / scale]
         if values.shape[1] > n:
-            scaled.append((values[:, n:] - self.cov_center) / self.cov_scale)
+            scaled.append(_standardised(values[:, n:], self.cov_center, self.cov_scale))
         future = panel.future
         if future is not None:
-            future = ((future - self.future_center) / self.future_scale).astype(np.float32)
+            future = _standardised(future, self.future_center, self.future_scale)
+            future = future.astype(np.float32)
         whole = scaled[0] if len(scaled) == 1 else np.concatenate(scaled, axis=1)
         return replace(panel, values=whole.astype(np.float32), future=future)
 
@@ -187,6 +187,16 @@ def _no_zero(scale: Float64, center: Float64) -> Float64:
     return np.where(scale <= 1e-12 * np.maximum(np.abs(center), 1e-30), 1.0, scale)
 
 
-def _pair(scales: list[tuple[float, float]]) -> tuple[Float64, Float64]:
-    table = np.array(scales, np.float64).reshape(-1, 2)
+def _pooled(columns: Float64 | None, n_names: int, kind: ScalerName) -> tuple[Float64, Float64]:
+    """Return center and scale of each covariate, the columns of all series together: (E,), (E,)."""
+    if columns is None or not n_names:
+        return np.zeros(0), np.ones(0)
+    width = columns.shape[1] // n_names
+    blocks = [columns[:, k * width : (k + 1) * width].reshape(-1) for k in range(n_names)]
+    table = np.array([_scales(block, kind) for block in blocks])
     return table[:, 0], table[:, 1]
+
+
+def _standardised(columns: Float64, center: Float64, scale: Float64) -> Float64:
+    width = columns.shape[1] // len(center)
+    return (columns - np.repeat(center, width)) / np.repeat(scale, width)

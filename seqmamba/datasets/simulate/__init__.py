@@ -7,9 +7,11 @@ must not have the name of a function here: importing it would hide the function.
 from importlib import import_module
 from typing import Any
 
-__all__ = ["panel"]
+__all__ = ["dancers", "detections", "panel"]
 
 _HOMES = {
+    "dancers": "seqmamba.datasets.simulate.dance",
+    "detections": "seqmamba.datasets.simulate.detector",
     "panel": "seqmamba.datasets.simulate.panels",
 }
 

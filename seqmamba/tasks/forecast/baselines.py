@@ -17,24 +17,50 @@ from seqmamba.train.anchor import Anchor
 __all__ = ["Last", "Ridge", "SeasonalNaive", "WindowMean", "baselines"]
 
 PENALTIES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)  # times the mean diagonal
+SPREAD_WINDOWS = 500  # from which the spread of errors is learned
 MAX_ROWS = 4_000_000  # (window, series) pairs that the closed form reads at most
 
 
 class _Baseline(Anchor):
-    """A forecast of the targets: x (B, L, C) -> (B, H, N), or (B, H, N, 1) beside quantiles."""
+    """A forecast of the targets: x (B, L, C) -> (B, H, N), or (B, H, N, Q) with quantiles.
 
-    def __init__(self, h: int, layout: TokenLayout, has_quantiles: bool = False) -> None:
+    The quantiles lie about the point as those of its errors in the training part do.
+    """
+
+    offset: Tensor
+
+    def __init__(self, h: int, layout: TokenLayout, quantiles: tuple[float, ...] = ()) -> None:
         super().__init__()
-        self.h, self.layout, self.has_quantiles = h, layout, has_quantiles
+        self.h, self.layout, self.quantiles = h, layout, quantiles
+        if quantiles:
+            self.register_buffer("offset", torch.zeros(h, len(quantiles)))
 
     def forward(self, batch: Batch) -> Tensor:
         """Forecast a batch of windows."""
         y = self.forecast(batch.x[:, :, : self.layout.targets(batch.x.shape[2])])
-        return y.unsqueeze(3) if self.has_quantiles else y
+        return y.unsqueeze(3) + self.offset[:, None] if self.quantiles else y
 
     def forecast(self, x: Tensor) -> Tensor:
         """Forecast the targets' windows (B, L, N)."""
         raise TypeError(f"{type(self).__name__} must define forecast(x)")
+
+    def fit(self, samples: Samples) -> Self:
+        """Learn where the quantiles lie."""
+        if self.quantiles:
+            self.offset = self._spread(samples)
+        return self
+
+    def _spread(self, samples: Samples) -> Tensor:
+        """Return the quantiles of the errors at each step, all series together: (H, Q)."""
+        indices = np.unique(np.linspace(0, len(samples) - 1, SPREAD_WINDOWS).astype(np.int64))
+        batch = samples.batch(indices)
+        assert batch.y is not None
+        n = self.layout.targets(batch.x.shape[2])
+        error = batch.y - self.forecast(batch.x[:, :, :n])  # (B, H, N)
+        if "y_observed" in batch.extra:
+            error = error.masked_fill(~batch.extra["y_observed"], torch.nan)
+        levels = torch.tensor(self.quantiles, dtype=error.dtype)
+        return torch.nanquantile(error.transpose(0, 1).flatten(1), levels, dim=1).T.nan_to_num()
 
 
 class Last(_Baseline):
@@ -63,9 +89,9 @@ class SeasonalNaive(_Baseline):
     """
 
     def __init__(
-        self, h: int, layout: TokenLayout, season: int, has_quantiles: bool = False
+        self, h: int, layout: TokenLayout, season: int, quantiles: tuple[float, ...] = ()
     ) -> None:
-        super().__init__(h, layout, has_quantiles)
+        super().__init__(h, layout, quantiles)
         self.season = season
 
     def forecast(self, x: Tensor) -> Tensor:
@@ -77,16 +103,15 @@ class SeasonalNaive(_Baseline):
 class Ridge(_Baseline):
     """One linear map of the window less its last value, shared by all series, in closed form.
 
-    The penalty is chosen on the validation part. Targets that are missing are left out by rows;
-    where too few rows are whole, they count as the last value seen.
+    The penalty is chosen on the validation part. Missing targets are interpolated.
     """
 
     weight: Tensor
 
     def __init__(
-        self, h: int, layout: TokenLayout, input_size: int, has_quantiles: bool = False
+        self, h: int, layout: TokenLayout, input_size: int, quantiles: tuple[float, ...] = ()
     ) -> None:
-        super().__init__(h, layout, has_quantiles)
+        super().__init__(h, layout, quantiles)
         self.register_buffer("weight", torch.zeros(input_size + 1, h))
         self._moments: tuple[Tensor, Tensor] | None = None
 
@@ -106,7 +131,7 @@ class Ridge(_Baseline):
             cross += rows.T @ targets
         self._moments = gram, cross
         self.weight = self._solve(PENALTIES[0])
-        return self
+        return super().fit(samples)
 
     def tune(self, score: Any) -> None:
         """Choose the penalty by a score of the validation part (smaller is better)."""
@@ -172,14 +197,14 @@ def _fill(targets: Tensor, batch: Batch) -> Tensor:
 
 
 def baselines(
-    h: int, input_size: int, season: int, layout: TokenLayout, has_quantiles: bool = False
+    h: int, input_size: int, season: int, layout: TokenLayout, quantiles: tuple[float, ...] = ()
 ) -> Mapping[str, Anchor]:
     """Return all baselines by name, unfitted; the seasonal one only where a cycle fits."""
     found: dict[str, Anchor] = {
-        "ridge": Ridge(h, layout, input_size, has_quantiles),
-        "last": Last(h, layout, has_quantiles),
-        "window_mean": WindowMean(h, layout, has_quantiles),
+        "ridge": Ridge(h, layout, input_size, quantiles),
+        "last": Last(h, layout, quantiles),
+        "window_mean": WindowMean(h, layout, quantiles),
     }
     if 1 < season <= input_size:
-        found["seasonal_naive"] = SeasonalNaive(h, layout, season, has_quantiles)
+        found["seasonal_naive"] = SeasonalNaive(h, layout, season, quantiles)
     return found

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from seqmamba.base import BaseEstimator
 from seqmamba.datasets.samples import Batch, Info, Samples
 from seqmamba.datasets.series.calendar import feature_names
 from seqmamba.datasets.series.panel import Panel
@@ -20,7 +21,7 @@ from seqmamba.datasets.windows import WindowSamples, held_out_rows
 from seqmamba.errors import ConfigError, DataError, SeqmambaWarning
 from seqmamba.nn import Encoder
 from seqmamba.params import nearest
-from seqmamba.tasks.forecast.answers import backtest, forecast, scores
+from seqmamba.tasks.forecast.answers import forecast
 from seqmamba.tasks.forecast.answers.intervals import collect_residuals, conformal_settings
 from seqmamba.tasks.forecast.baselines import Ridge, baselines
 from seqmamba.tasks.forecast.losses import forecast_loss
@@ -35,6 +36,7 @@ from seqmamba.tasks.forecast.reading.table import (
     seen_codes,
     windows,
 )
+from seqmamba.tasks.forecast.verbs import ForecasterVerbs
 from seqmamba.train.anchor import Anchor
 from seqmamba.train.callbacks import Callback
 from seqmamba.train.loop import mean_loss
@@ -43,7 +45,7 @@ __all__ = ["SMambaForecaster"]
 
 
 @dataclass(eq=False, repr=False)
-class SMambaForecaster(ForecasterParameters):
+class SMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
     """Forecast many series at once with S-Mamba (Wang et al., arXiv 2403.11144).
 
     Data: a long table (one row per series and time), a wide one (a time column and one numeric
@@ -164,7 +166,7 @@ class SMambaForecaster(ForecasterParameters):
         )
 
     def _layout(self) -> TokenLayout:
-        return TokenLayout(len(self.hist_exog or ()), bool(self.shared_))
+        return TokenLayout(len(self.hist_exog or ()), bool(self.shared_[0]))
 
     def _loss(self, net: nn.Module, batch: Batch) -> Tensor:
         assert batch.y is not None
@@ -177,7 +179,7 @@ class SMambaForecaster(ForecasterParameters):
 
     def _baselines(self, info: Info) -> Mapping[str, Anchor]:
         season = info.extra["season"]
-        return baselines(self.h, self.input_size, season, self._layout(), bool(self.quantiles))
+        return baselines(self.h, self.input_size, season, self._layout(), self.quantiles or ())
 
     def _epoch_samples(self) -> int | None:
         return self.windows_per_epoch
@@ -188,7 +190,7 @@ class SMambaForecaster(ForecasterParameters):
         self.net_.eval()
         ridge = getattr(self.net_, "anchor", None)
         if not isinstance(ridge, Ridge):
-            ridge = Ridge(self.h, self._layout(), self.input_size, bool(self.quantiles)).fit(train)
+            ridge = Ridge(self.h, self._layout(), self.input_size, self.quantiles or ()).fit(train)
             objective = mean_loss(self._loss, "cpu", 256)
             ridge.tune(lambda tried: objective(tried, train if valid is None else valid))
         self.ridge_ = ridge.weight.numpy()
@@ -201,9 +203,7 @@ class SMambaForecaster(ForecasterParameters):
         frequency = panel.frequency
         self.frequency_ = [frequency.kind, frequency.step, frequency.time_zone]
         self.time_dtype_ = context.dtype_name(panel.time_dtype)
-        n_columns = panel.values.shape[1] - panel.n_targets
-        futr = 0 if panel.future is None else panel.future.shape[1]
-        self.shared_ = n_columns + futr == len(self.hist_exog or ()) + len(self.futr_exog or ())
+        self.shared_ = list(panel.shared)
         self.static_: list[dict[str, Any]] = []
         self.static_values_ = np.zeros((len(panel.ids), 0), np.float32)
         feature_names(self.time_features, frequency)  # refuses what the period does not have
@@ -317,88 +317,3 @@ class SMambaForecaster(ForecasterParameters):
         """
         check_is_fitted(self, "net_")
         return forecast.predict(self, X, h, futr_df, static_df, level, quantiles)
-
-    def evaluate(
-        self,
-        X: Any,
-        y: Any = None,
-        *,
-        metrics: Sequence[str] | None = None,
-        by: Literal["unique_id", "horizon", "cutoff"] | None = None,
-        n_windows: int = 1,
-        step_size: int | None = None,
-        test_size: int | None = None,
-        static_df: Any = None,
-    ) -> pl.DataFrame:
-        """Score forecasts of the last rows of each series, beside every baseline.
-
-        Parameters
-        ----------
-        X : table, array or path
-            History and truth: the last ``h`` rows are forecast from those before.
-        y : None
-            Not used; the truth is a column of X.
-        metrics : sequence of str or None
-            Names of :data:`seqmamba.metrics.forecast.METRICS`; None = mae, rmse, smape, mase.
-        by : {"unique_id", "horizon", "cutoff"} or None
-            One row per series, step ahead, or cutoff; None = over all.
-        n_windows : int
-            Cutoffs, counted back from the end.
-        step_size : int or None
-            Rows between cutoffs; None = h.
-        test_size : int or None
-            Rows at the end that all windows lie in, instead of ``n_windows``.
-        static_df : table or None
-            Static covariates of series that were not in ``fit``.
-
-        Returns
-        -------
-        polars DataFrame
-            metric, value, baseline (the best one's value), skill = 1 - value / baseline,
-            best_baseline, and the value of each baseline. Original units.
-        """
-        check_is_fitted(self, "net_")
-        cuts = backtest.Cutoffs(n_windows, step_size, test_size)
-        return scores.evaluate(self, X, metrics, by, cuts, static_df)
-
-    def cross_validation(
-        self,
-        X: Any,
-        *,
-        n_windows: int = 1,
-        step_size: int | None = None,
-        h: int | None = None,
-        test_size: int | None = None,
-        refit: bool | int = False,
-        level: Sequence[float] | None = None,
-        static_df: Any = None,
-    ) -> Any:
-        """Fit on the rows before each cutoff, forecast those behind it.
-
-        The estimator itself is left as it is; copies are fitted.
-
-        Parameters
-        ----------
-        X : table, array or path
-        n_windows : int
-            Cutoffs, counted back from the end.
-        step_size : int or None
-            Rows between cutoffs; None = h.
-        h : int or None
-            Rows to forecast, at most the estimator's.
-        test_size : int or None
-            Rows at the end that all windows lie in, instead of ``n_windows``.
-        refit : bool or int
-            False: fit once, before the first cutoff; True: before each; k: before every k-th.
-        level : sequence of float or None
-            Nominal coverage of intervals in per cent.
-        static_df : table or None
-            Static covariates.
-
-        Returns
-        -------
-        table
-            Series, time, cutoff (last stamp that the model saw), truth, forecast and intervals.
-        """
-        cuts = backtest.Cutoffs(n_windows, step_size, test_size)
-        return backtest.cross_validation(self, X, cuts, h, refit, level, static_df)

@@ -36,8 +36,6 @@ def forecast_loss(
         The pinball loss takes the place of the named one.
     """
     if quantiles:
-        if output.shape[3] != len(quantiles):  # a baseline gives one value for all levels
-            output = output.expand(-1, -1, -1, len(quantiles))
         losses = pinball_loss(output, y.unsqueeze(3), quantiles).mean(dim=3)
     elif observed is None:
         return _ELEMENTS[name](output, y)

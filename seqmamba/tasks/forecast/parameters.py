@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from seqmamba.base import BaseEstimator
 from seqmamba.datasets.series.calendar import TimeFeatures
 from seqmamba.datasets.series.grid import Gaps
 from seqmamba.datasets.series.records import Duplicates
@@ -24,8 +23,8 @@ AnchorName = Literal["auto", "ridge", "last", "seasonal_naive"]
 
 
 @dataclass(eq=False, repr=False)
-class ForecasterParameters(BaseEstimator):
-    """Parameters and fitted state of :class:`SMambaForecaster`.
+class ForecasterParameters:
+    """Mixin of :class:`SMambaForecaster`: its parameters and what its model file holds.
 
     Defaults of the network are those of the released ETT scripts (forecasting specification, 8).
     """

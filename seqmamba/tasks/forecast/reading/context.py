@@ -43,6 +43,8 @@ def restore_context(model: "SMambaForecaster") -> Panel:
         frequency=Frequency(*model.frequency_),
         time_dtype=dtype_of(model.time_dtype_),
         names=tuple(model.hist_exog or ()),
+        future_names=tuple(model.futr_exog or ()),
+        shared=(model.shared_[0], model.shared_[1]),
         future=model.context_future_ if model.futr_exog else None,
         appearance=model.appearance_,
     )
@@ -63,11 +65,11 @@ def to_long(model: "SMambaForecaster", panel: Panel) -> pl.DataFrame:
             model.target_col: panel.values[keep, slot],
         }
         for k, name in enumerate(panel.names):
-            source = n + k if model.shared_ else n * (1 + k) + slot
+            source = n + k if panel.shared[0] else n * (1 + k) + slot
             columns[name] = panel.values[keep, source]
         if panel.future is not None:
-            for k, name in enumerate(model.futr_exog or ()):
-                source = k if model.shared_ else n * k + slot
+            for k, name in enumerate(panel.future_names):
+                source = k if panel.shared[1] else n * k + slot
                 columns[name] = panel.future[keep, source]
         parts.append(pl.DataFrame(columns, nan_to_null=True))
     return pl.concat(parts)

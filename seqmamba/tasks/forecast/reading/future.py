@@ -48,9 +48,9 @@ def with_future(model: "SMambaForecaster", panel: Panel, futr_df: Any, h: int) -
         inside = (row >= 0) & (row < panel.lengths[group])
         rows = panel.offsets[group] + row[inside]
         for k, name in enumerate(names):
-            column = k if model.shared_ else panel.n_targets * k + slot
+            column = k if panel.shared[1] else panel.n_targets * k + slot
             future[rows, column] = frames.numeric(frame, name).to_numpy()[mine[inside]]
-        if model.shared_ and panel.n_groups == 1:
+        if panel.shared[1] and panel.n_groups == 1:
             break
     _check_covered(model, panel, future, history, h)
     return replace(panel, future=future)
@@ -86,8 +86,8 @@ def _check_covered(
         return
     group, step, column = (int(k) for k in np.argwhere(gaps)[0])
     stamp = panel.column(np.array([group]), np.array([int(history[group]) + step]))[0]
-    width = 1 if model.shared_ else panel.n_targets
-    code = int(panel.targets[group, 0 if model.shared_ else column % width])
+    width = 1 if panel.shared[1] else panel.n_targets
+    code = int(panel.targets[group, 0 if panel.shared[1] else column % width])
     name = names[column // width]
     raise DataError(
         f"futr_df lacks {int(gaps.sum())} values; first: column {name!r} of {panel.ids[code]!r} at "

@@ -68,7 +68,7 @@ def read_table(
         gaps=model.gaps,
         duplicates=model.duplicates,
         na_values=tuple(model.na_values or ()),
-        shared=None if fit else model.shared_,
+        shared=None if fit else (model.shared_[0], model.shared_[1]),
         last=last,
         known=() if fit else tuple(model.ids_),
     )
