@@ -1,6 +1,7 @@
 """The model file: tensors, a header of JSON strings, and a digest over both; no code inside."""
 
 import hashlib
+import io
 import json
 import os
 import platform
@@ -19,7 +20,6 @@ from seqmamba.errors import CorruptModelError, ModelFileError
 from seqmamba.storage.atomic import write_atomic
 from seqmamba.storage.layout import (
     ITEM_SIZES,
-    MAX_HEADER_BYTES,
     STRINGS_KEY,
     Layout,
     TensorEntry,
@@ -92,11 +92,12 @@ def write_model(
     data = {name: block[2].data for name, block in blocks.items()}
     strings["sha256"] = _digest(entries, data, strings)
     head = encode_layout(Layout(entries, strings, 0))
-    if len(head) - 8 > MAX_HEADER_BYTES:
-        raise ModelFileError(
-            f"the header of {os.fspath(path)} has {len(head)} bytes; at most {MAX_HEADER_BYTES}. "
-            "Store large vocabularies as tensors."
-        )
+    try:  # what is written today must be readable tomorrow
+        read_layout(io.BytesIO(head), len(head) + sum(block.nbytes for block in data.values()))
+        _decode_header(strings)
+    except CorruptModelError as error:
+        message = f"{os.fspath(path)} cannot be stored: {error}. Store large values as tensors."
+        raise ModelFileError(message) from error
 
     def write(file: BinaryIO) -> None:
         file.write(head)

@@ -103,6 +103,7 @@ def test_the_directory_of_a_run_can_be_named(model_file: Path) -> None:
         ({}, {"task": "mil", "config": {"f": print}}, "'config' cannot be stored"),
         ({}, {"task": 3}, "'task' must be printable ASCII"),
         ({}, {"task": "mil", "config": "x" * 2**24}, "at most 16777216"),
+        ({}, {"task": "mil", "config": [str(i) for i in range(600_000)]}, "too many entries"),
     ],
 )
 def test_what_cannot_be_stored_is_refused(
