@@ -2,13 +2,16 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from seqmamba.datasets.samples import Batch
+from seqmamba.metrics import ranking
+from seqmamba.tasks.recommend.data import SequenceSamples
 from seqmamba.train.anchor import Anchor
 
-__all__ = ["BLENDS", "BlendedRanker"]
+__all__ = ["BLENDS", "BlendedRanker", "blend_scores"]
 
 # Weights (network, anchor) that validation chooses from: the bare network, five mixtures and the
 # anchor alone, so that the result is worse than neither on the validation part.
@@ -56,3 +59,20 @@ class BlendedRanker(nn.Module):
         """Return the network's vectors of items 1..V: (V, D)."""
         vectors: Tensor = self.net.item_vectors()
         return vectors
+
+
+def blend_scores(
+    ranker: BlendedRanker, valid: SequenceSamples, device: str
+) -> dict[tuple[float, float], float]:
+    """Return NDCG@10 on a validation part of every blend."""
+    total = dict.fromkeys(BLENDS, 0.0)
+    with torch.inference_mode():
+        for start in range(0, len(valid), 256):
+            batch = valid.batch(np.arange(start, min(start + 256, len(valid)))).to(device)
+            assert batch.y is not None
+            own, cheap = ranker.net(batch), ranker.anchor(batch)
+            target = batch.y[:, 0].cpu().numpy() - 1
+            for a, b in BLENDS:
+                bounds = ranking.rank_bounds((a * own + b * cheap).cpu().numpy(), target)
+                total[a, b] += float(ranking.ndcg(*bounds, 10).sum())
+    return {blend: value / max(len(valid), 1) for blend, value in total.items()}

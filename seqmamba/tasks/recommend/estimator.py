@@ -1,49 +1,64 @@
 """The recommender: interactions in, ranked items out."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, ClassVar
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
 
-from seqmamba.datasets.interactions import Interactions, read_interactions
-from seqmamba.datasets.interactions_ids import Ids
-from seqmamba.datasets.samples import Batch, Info, Samples
-from seqmamba.errors import DataError
-from seqmamba.metrics import ranking
-from seqmamba.tasks.recommend.anchored import BLENDS, BlendedRanker
+from seqmamba import frames
+from seqmamba.datasets.interactions import read_interactions
+from seqmamba.errors import ConfigError, DataError
+from seqmamba.frames import Like
+from seqmamba.metrics.score import named
+from seqmamba.tasks.recommend.anchored import BlendedRanker
 from seqmamba.tasks.recommend.baselines import make_baselines
-from seqmamba.tasks.recommend.data import (
-    History,
-    SequenceSamples,
-    Targets,
-    query_samples,
-    train_samples,
+from seqmamba.tasks.recommend.data import History, SequenceSamples
+from seqmamba.tasks.recommend.evaluation import (
+    METRICS,
+    Group,
+    Seen,
+    group_names,
+    rank_all,
+    report,
 )
-from seqmamba.tasks.recommend.net import losses
 from seqmamba.tasks.recommend.net.model import SIGMANet
-from seqmamba.tasks.recommend.parameters import RecommenderParameters
-from seqmamba.tasks.recommend.splits import Split, leave_one_out, temporal, train_on_all
-from seqmamba.train import loop
+from seqmamba.tasks.recommend.serve.questions import (
+    Asked,
+    ask_histories,
+    ask_users,
+    given_answers,
+    item_codes,
+    read_ids,
+    translate,
+)
+from seqmamba.tasks.recommend.serve.server import ColdUser, Server, Shown
+from seqmamba.tasks.recommend.splits import Queries
+from seqmamba.tasks.recommend.training import TrainableRecommender
 from seqmamba.train.anchor import Anchor
-from seqmamba.train.settings import Settings
 
 __all__ = ["SIGMARecommender"]
 
-FEW_EXAMPLES = 200_000  # below it, 512 targets per step; above, the published 2048
-MAX_LEN_RANGE = (10, 200)
+EvaluationSplit = Literal["fit", "leave_one_out", "temporal", "given"]
+LEAK = (
+    "leave-one-out trains on events that happened after other users' answers; "
+    "split='temporal' does not."
+)
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, repr=False)
-class SIGMARecommender(RecommenderParameters):
+class SIGMARecommender(TrainableRecommender):
     """Next-item recommender with a gated, partially flipped Mamba encoder (SIGMA).
 
     Fitted attributes besides the common ones: ``item_ids_``, ``user_ids_``, ``max_len_``,
-    ``blend_`` (weights of network and anchor), ``net_``.
+    ``batch_size_``, ``blend_`` (weights of network and anchor in the scores).
 
     Source: arXiv 2408.11451; recommendation specification.
 
@@ -51,248 +66,337 @@ class SIGMARecommender(RecommenderParameters):
     --------
     >>> log = {"user_id": [1, 1, 1, 1, 2, 2, 2], "item_id": list("abcabca")}
     >>> model = SIGMARecommender(max_epochs=1, random_state=0).fit(log)
-    >>> model.predict([2], topk=2).columns
+    >>> model.predict([2], topk=2, filter_seen=False).columns
     ['user_id', 'item_id', 'rank', 'score', 'source']
     """
 
-    _task: ClassVar[str] = "recommend"
-    _state_names: ClassVar[tuple[str, ...]] = (
-        "sequence_",
-        "offsets_",
-        "trained_",
-        "times_",
-        "max_len_",
-        "_user_bytes",
-        "_item_bytes",
-    )
+    def predict(
+        self,
+        users: Any = None,
+        *,
+        history: Any = None,
+        topk: int = 10,
+        filter_seen: bool = True,
+        candidates: Any = None,
+        exclude: Any = None,
+        cold_user: ColdUser = "popular",
+        proba: bool = False,
+        batch_size: int | Literal["auto"] = "auto",
+    ) -> Any:
+        """Return the best next items: user_id, item_id, rank, score, source.
 
-    # -- the hooks of the template -------------------------------------------------------------
+        Parameters
+        ----------
+        users : list, column, table or file of user ids, or None
+            Their stored history, all of it, is read; None: everybody known, or in ``history``.
+        history : table, file or list of lists of items, or None
+            Histories to read instead; its users may be unknown. Never needs a fit.
+        topk : int
+            Items per user; fewer come back where fewer may be shown.
+        filter_seen : bool
+            Leave out the items of the whole history.
+        candidates : list of items, or table of user_id and item_id, or None
+            Items that alone may be shown, to all or per user.
+        exclude : list, column, table or file of items, or None
+            Items that are never shown.
+        cold_user : {"popular", "skip", "error"}
+            What a user without any known item gets.
+        proba : bool
+            Softmax over the items that may be shown, instead of the raw score.
+        batch_size : int or "auto"
+            Users at a time.
 
-    def _read(self, X: Any, y: Any, fit: bool, **tables: Any) -> SequenceSamples:
-        """Return training windows (``fit``), or the questions of an evaluation table."""
-        data = self._interactions(X)
-        if not fit:
-            raise DataError("an evaluation table needs a fitted recommender")
-        self._check_enough(data)
-        split = self._divide(data)
-        self._remember(data, split)
-        info = Info(channels=1, n_outputs=len(data.items), extra=self._facts(data))
-        valid = None
-        if split.valid is not None and len(split.valid):
-            valid = query_samples(self.log_, split.valid, self.max_len_, info=info)
-        return train_samples(
-            self.log_,
-            self.max_len_,
-            targets=self._resolved_targets(),
-            keep_last=self.keep_last,
-            info=info,
-            valid=valid,
+        Returns
+        -------
+        table
+            Users in the order asked for, best items first, rank from 1; equal scores in the order
+            of the vocabulary. ``source`` says ``model`` or ``popular``.
+
+        Raises
+        ------
+        DataError
+            No candidate is known, or a user is cold under ``cold_user="error"``.
+        """
+        check_is_fitted(self, "net_")
+        if topk < 1:
+            raise ConfigError(f"topk must be at least 1, got {topk}")
+        asked = self._asked(users, history)
+        shown = self._shown(asked, candidates, exclude, filter_seen)
+        with self._threads(), torch.inference_mode():
+            answer = self._server().recommend(
+                asked,
+                shown,
+                topk=topk,
+                cold_user=cold_user,
+                batch_size=None if batch_size == "auto" else batch_size,
+                proba=proba,
+            )
+        names = {"user_id": self.user_col, "item_id": self.item_col}
+        return frames.write(answer.rename(names), asked.like)
+
+    def evaluate(
+        self,
+        X: Any = None,
+        y: Any = None,
+        *,
+        split: EvaluationSplit = "fit",
+        seen: tuple[Seen, ...] | Seen = ("keep", "filter"),
+        metrics: Sequence[str] | None = ("hr@10", "ndcg@10"),
+        by: Group | None = None,
+    ) -> pl.DataFrame:
+        """Rank all items for held-out events, beside the network alone, the anchor and baselines.
+
+        Parameters
+        ----------
+        X : table, file or None
+            None: the test part that ``fit`` held out.
+        y : None
+            Not used; the answers are events of X.
+        split : {"fit", "leave_one_out", "temporal", "given"}
+            How X is cut into histories and answers; "fit" as the model was fitted, "given": all
+            rows of X are answers to the stored histories.
+        seen : {"keep", "filter"} or both
+            Rank all items, as RecBole does; or leave out the items of the history, as a service.
+        metrics : sequence of str or None
+            ``hr ndcg mrr recall map`` at 5, 10 or 20; None = all.
+        by : {"length", "popularity"} or None
+            One row per group of users: length of their history, frequency of the answer.
+
+        Returns
+        -------
+        polars.DataFrame
+            metric, seen, users, value, baseline (the best cheap model), best (its name), skill,
+            gain over it with a 95 % bootstrap interval, and the value of every scorer.
+        """
+        check_is_fitted(self, "net_")
+        wanted = tuple(named(metrics, METRICS))
+        history, queries = self._questions(X, split)
+        if self.times_ is not None and "leave_one_out" in (split, self.split):
+            log.info(LEAK)
+        cheap = self._fitted_baselines()
+        ranks = rank_all(
+            self._scorers(cheap),
+            history,
+            queries,
+            max_len=self.max_len_,
+            device=self.device_,
+            seen=(seen,) if isinstance(seen, str) else tuple(seen),
         )
+        groups = None if by is None else group_names(by, history, queries)
+        table = report(ranks, wanted, tuple(cheap), groups=groups)
+        self._flag(table)
+        return table
 
-    def _split(self, samples: Samples) -> tuple[Samples, Samples | None]:
-        assert isinstance(samples, SequenceSamples)
-        return samples, samples.valid  # the reader cut it off already
+    def embed(
+        self, what: Literal["items", "users"] = "items", ids: Any = None, *, history: Any = None
+    ) -> Any:
+        """Return vectors whose inner product is the network's score: id, v0, v1, ...
 
-    def _build(self, info: Info) -> nn.Module:
-        settings = self._net_settings()
-        return SIGMANet(info.n_outputs, settings)
+        Parameters
+        ----------
+        what : {"items", "users"}
+            Item vectors, or vectors of histories.
+        ids : list, column, table or file, or None
+            None = all.
+        history : table, file or list of lists, or None
+            Histories to embed instead of the stored ones (users only).
+        """
+        check_is_fitted(self, "net_")
+        with self._threads(), torch.inference_mode():
+            if what == "users":
+                asked = self._asked(ids, history)
+                self._refuse_empty(asked)
+                return _vector_table(
+                    asked.ids, self.user_col, self._server().vectors(asked), asked.like
+                )
+            wanted, like = self.item_ids_.values, Like()
+            if ids is not None:
+                wanted, like = read_ids(ids, self.item_col)
+            codes = self.item_ids_.codes(wanted)
+            self._refuse_unknown(wanted, codes)
+            vectors = self._ranker().item_vectors()[torch.from_numpy(codes).to(self.device_)].cpu()
+            return _vector_table(wanted, self.item_col, vectors, like)
 
-    def _anchors(self, info: Info) -> Mapping[str, Anchor]:
-        return make_baselines()
+    def similar(self, items: Any, *, topk: int = 10) -> Any:
+        """Return the items with the nearest vectors: item_id, similar_id, rank, score (cosine).
 
-    def _make_net(self, anchor: Anchor | None) -> None:
-        # The template's sum with a zero last layer does not fit tied item vectors: scores are
-        # blended in log space instead.
-        super()._make_net(None)
-        if anchor is not None:
-            self.net_ = BlendedRanker(self.net_, anchor)
+        Parameters
+        ----------
+        items : list, column, table or file of item ids
+        topk : int
+            Neighbours per item, the item itself left out.
+        """
+        check_is_fitted(self, "net_")
+        wanted, like = read_ids(items, self.item_col)
+        codes = self.item_ids_.codes(wanted)
+        self._refuse_unknown(wanted, codes)
+        with torch.inference_mode():
+            unit = torch.nn.functional.normalize(self._ranker().item_vectors(), dim=1).cpu()
+            cosine = unit[codes] @ unit.T
+            cosine[torch.arange(len(codes)), torch.from_numpy(codes)] = -torch.inf
+            k = min(topk, len(self.item_ids_) - 1)
+            values, places = cosine.sort(dim=1, descending=True, stable=True)
+        answer = pl.DataFrame(
+            {
+                self.item_col: wanted.gather(np.repeat(np.arange(len(codes), dtype=np.uint32), k)),
+                "similar_id": self.item_ids_.take(places[:, :k].flatten().numpy()),
+                "rank": np.tile(np.arange(1, k + 1), len(codes)),
+                "score": values[:, :k].flatten().double().numpy(),
+            }
+        )
+        return frames.write(answer, like)
 
-    def _loss(self, net: nn.Module, batch: Batch) -> Tensor:
-        assert isinstance(net, SIGMANet | BlendedRanker)
-        assert batch.y is not None
-        h = net.hidden(batch.x, batch.extra["lengths"], batch.extra["at"])  # (B, T, D)
-        wanted = batch.y > 0
-        h, targets, items = h[wanted], batch.y[wanted], net.item_vectors()
-        name = losses.resolve_loss(len(h), len(items)) if self.loss == "auto" else self.loss
-        if name == "softmax":
-            return losses.softmax(h, items, targets, self.label_smoothing)
-        if name == "softmax_chunked":
-            return losses.softmax_chunked(h, items, targets, self.label_smoothing)
-        if name == "sampled":
-            return losses.sampled_softmax(h, items, targets, self.n_negatives)
-        if name == "gbce":
-            return losses.gbce(h, items, targets, self.n_negatives, self.calibration)
-        rows = wanted.nonzero()[:, 0]
-        return losses.bpr(h, items, targets, batch.x[rows])
+    def explain(self, user: Any, *, item: Any = None, n_newest: int = 20) -> pl.DataFrame:
+        """Return how far a score falls when each of the newest items is left out: item_id, loss.
 
-    def _objective(self) -> loop.Objective:
-        def measure(net: nn.Module, samples: Samples) -> float:
-            total = 0.0
-            for scores, target in _scored(net, samples, self.device_):
-                bounds = ranking.rank_bounds(scores.cpu().numpy(), target)
-                total -= float(ranking.ndcg(*bounds, 10).sum())
-            return total / max(len(samples), 1)
+        Parameters
+        ----------
+        user : id
+            A known user.
+        item : id or None
+            Whose score; None = the first recommendation.
+        n_newest : int
+        """
+        check_is_fitted(self, "net_")
+        asked = self._asked([user], None)
+        self._refuse_empty(asked)
+        if item is None:
+            item = self.predict([user], topk=1)[self.item_col][0]
+        own = asked.log.sequence[-min(len(asked.log.sequence), self.max_len_) :]
+        n = min(n_newest, len(own) - 1)
+        whole = [own, *(np.delete(own, len(own) - 1 - age) for age in range(n))]
+        lengths = [len(row) for row in whole]
+        log = History(
+            np.concatenate(whole),
+            np.concatenate([[0], np.cumsum(lengths)]),
+            np.array(lengths),
+            len(self.item_ids_),
+        )
+        several = Asked(pl.Series("row", np.arange(n + 1)), log, Like())
+        column = item_codes([item], self.item_col, self.item_ids_, "items")
+        with torch.inference_mode():
+            ranked = self._server().recommend(several, Shown(column, hides_seen=False), topk=1)
+        scores = ranked["score"].to_numpy()
+        left_out = self.item_ids_.take(own[::-1][:n] - 1)
+        return pl.DataFrame({self.item_col: left_out, "loss": scores[0] - scores[1:]})
 
-        return measure
+    # -- evaluation ----------------------------------------------------------------------------
 
-    def _settings(
-        self, checkpoint: str | Path | None, resume: str | Path | None, n_samples: int
-    ) -> Settings:
-        # batch_size may be "auto" here: it counts targets, not windows.
-        former, self.batch_size = self.batch_size, self.batch_size_
-        try:
-            settings = super()._settings(checkpoint, resume, n_samples)
-        finally:
-            self.batch_size = former
-        return replace(settings, start_is_candidate=False)  # the blend looks at the anchor alone
-
-    def _prepare(self, train: Samples, valid: Samples | None) -> None:
-        assert isinstance(train, SequenceSamples)
-        self.batch_size_ = self._windows_per_step(train)
-        if valid is None and self.anchor == "auto":
-            anchor, self.anchor = self.anchor, None  # nothing to choose by
-            super()._prepare(train, valid)
-            self.anchor = anchor
+    def _questions(self, X: Any, split: EvaluationSplit) -> tuple[History, Queries]:
+        """Return histories and questions of an evaluation."""
+        if X is None:
+            log, queries = self.log_, Queries(*self.asked_)
         else:
-            super()._prepare(train, valid)
-
-    def _finish(self, train: Samples, valid: Samples | None) -> None:
-        net = self.net_
-        if not isinstance(net, BlendedRanker) or valid is None:
-            return
-        scores = self._blend_scores(net, valid)
-        if self.history_.best_epoch == 0:
-            scores = {(0.0, 1.0): scores[0.0, 1.0]}  # an untrained network is no candidate
-        best = max(scores, key=scores.__getitem__)
-        net.blend.copy_(torch.tensor(best))
-        self.history_.best = -scores[best]
-
-    # -- reading -------------------------------------------------------------------------------
-
-    def _interactions(self, X: Any) -> Interactions:
-        return read_interactions(
-            X,
-            user_col=self.user_col,
-            item_col=self.item_col,
-            time_col=self.time_col,
-            format=self.format,
-            duplicates=self.duplicates,
-            min_rating=self.min_rating,
-            min_user=self.min_user,
-            min_item=self.min_item,
-            max_user=self.max_user,
-            max_item=self.max_item,
-        )
-
-    def _check_enough(self, data: Interactions) -> None:
-        if len(data.items) < 2:
+            data = translate(self._interactions(X), self.item_ids_)
+            if split == "given":
+                return given_answers(self.log_, self.user_ids_, data)
+            test = self._divide(data, self.split if split == "fit" else split).test
+            log = History(data.sequence, data.offsets, data.counts, len(self.item_ids_))
+            queries = test or Queries(*self.asked_[:, :0])
+        if len(queries) == 0:
             raise DataError(
-                f"there is one single item ({data.items.values[0]!r}); a recommender needs at "
-                "least two.",
+                "no event is held out to evaluate on; pass a table, or fit with "
+                "split='leave_one_out'."
+            )
+        return log, queries
+
+    def _fitted_baselines(self) -> dict[str, Anchor]:
+        """Return all cheap models, learned from the training part."""
+        samples = SequenceSamples(self.log_, *(np.zeros(0, np.int64),) * 3, info=self.info_)
+        return {name: cheap.fit(samples) for name, cheap in make_baselines().items()}
+
+    def _scorers(self, cheap: Mapping[str, Anchor]) -> dict[str, nn.Module]:
+        """Return the model, its parts and the cheap models, by the names of the report."""
+        net = self._ranker()
+        parts: dict[str, nn.Module] = {"model": net}
+        if isinstance(net, BlendedRanker):
+            parts |= {"network": net.net, "anchor": net.anchor}
+        return {**parts, **cheap}
+
+    def _flag(self, table: pl.DataFrame) -> None:
+        """Say so if the model does not beat the cheap models."""
+        if "gain" in table.columns and (lost := table.filter(pl.col("gain") <= 0)).height:
+            row = lost.row(0, named=True)
+            log.warning(
+                "%s (seen=%s): %.4f does not beat %s with %.4f",
+                *(row[name] for name in ("metric", "seen", "value", "best", "baseline")),
+            )
+
+    # -- who and what --------------------------------------------------------------------------
+
+    def _asked(self, users: Any, history: Any) -> Asked:
+        if history is None:
+            if users is None:
+                users = self.user_ids_.values
+            return ask_users(users, self.user_col, self.user_ids_, self.log_)
+        columns = {"user_col": self.user_col, "item_col": self.item_col, "time_col": self.time_col}
+        data = read_interactions(history, format=self.format, **columns)  # type: ignore[arg-type]  # three texts
+        asked = ask_histories(data, self.item_ids_, Like())
+        if users is None:
+            return asked
+        return ask_users(users, self.user_col, data.users, asked.log)
+
+    def _shown(self, asked: Asked, candidates: Any, exclude: Any, filter_seen: bool) -> Shown:
+        columns = np.arange(len(self.item_ids_))
+        pairs = None
+        if candidates is not None:
+            table = None if isinstance(candidates, list | tuple) else frames.read(candidates)[0]
+            if table is not None and self.user_col in table.columns:
+                frames.require_columns(table, {self.item_col: "item_col"})
+                pairs = self._pairs(asked, table)
+                columns = np.unique(pairs[1])
+            else:
+                named = candidates if table is None else table
+                codes = item_codes(named, self.item_col, self.item_ids_, "candidates")
+                columns = np.unique(codes)
+        if exclude is not None:
+            codes = item_codes(exclude, self.item_col, self.item_ids_, "excluded items")
+            columns = np.setdiff1d(columns, codes)
+        return Shown(columns, pairs, filter_seen)
+
+    def _pairs(self, asked: Asked, table: pl.DataFrame) -> tuple[Any, Any]:
+        """Return (question, item place) of a candidate table."""
+        items = self.item_ids_.codes(table[self.item_col])
+        if not (items >= 0).any():
+            raise DataError(
+                f"none of the {table.height} candidates is known to the model.",
                 column=self.item_col,
             )
-        if int(data.counts.max()) < 2:
+        place = pl.DataFrame({"id": asked.ids.cast(pl.String)}).with_row_index("question")
+        wanted = pl.DataFrame({"id": table[self.user_col].cast(pl.String), "item": items})
+        joined = wanted.filter(pl.col("item") >= 0).join(place, on="id")
+        return joined["question"].cast(pl.Int64).to_numpy(), joined["item"].to_numpy()
+
+    def _ranker(self) -> SIGMANet | BlendedRanker:
+        net = self.net_
+        assert isinstance(net, SIGMANet | BlendedRanker)
+        net.eval()
+        return net
+
+    def _server(self) -> Server:
+        counts = self.log_.training_counts().astype(np.float32)
+        return Server(self._ranker(), self.item_ids_, self.max_len_, counts, self.device_)
+
+    def _refuse_empty(self, asked: Asked) -> None:
+        empty = np.flatnonzero(asked.log.counts == 0)
+        if len(empty):
             raise DataError(
-                "no user has two interactions, so there is nothing to learn from; "
-                f"is user_col={self.user_col!r} the right column?",
+                f"user {asked.ids[int(empty[0])]!r} has no known item; only users with a history "
+                "have a vector.",
                 column=self.user_col,
             )
 
-    def _divide(self, data: Interactions) -> Split:
-        if self.split == "none":
-            return train_on_all(data.counts)
-        if self.split == "leave_one_out":
-            return leave_one_out(data.counts)
-        valid_size = 0.1 if self.val_size is None else float(self.val_size)
-        return temporal(data, valid_size=valid_size, test_size=self.test_size)
-
-    def _remember(self, data: Interactions, split: Split) -> None:
-        """Keep what prediction needs: the histories, whole, and the ids."""
-        self.user_ids_, self.item_ids_ = data.users, data.items
-        self.sequence_, self.offsets_, self.times_ = data.sequence, data.offsets, data.times
-        self.trained_ = split.trained
-        self.split_ = split
-        if self.max_len == "auto":
-            low, high = MAX_LEN_RANGE
-            longest = float(np.quantile(split.trained, 0.95, method="higher"))
-            self.max_len_ = int(np.clip(longest, low, high))
-        else:
-            self.max_len_ = int(self.max_len)
-
-    def _facts(self, data: Interactions) -> dict[str, Any]:
-        return {"users": len(data.users), "items": len(data.items), "rows": len(data.sequence)}
-
-    @property
-    def log_(self) -> History:
-        """The histories of all known users."""
-        return History(
-            self.sequence_, self.offsets_, self.trained_, len(self.item_ids_), self.times_
-        )
-
-    @property
-    def blend_(self) -> tuple[float, float]:
-        """Weights of network and anchor in the scores."""
-        if not isinstance(self.net_, BlendedRanker):
-            return 1.0, 0.0
-        own, cheap = self.net_.blend.tolist()
-        return own, cheap
-
-    # Ids travel through the model file as JSON bytes.
-    @property
-    def _user_bytes(self) -> NDArray[np.uint8]:
-        return self.user_ids_.to_bytes()
-
-    @_user_bytes.setter
-    def _user_bytes(self, stored: NDArray[np.uint8]) -> None:
-        self.user_ids_ = Ids.from_bytes(stored)
-
-    @property
-    def _item_bytes(self) -> NDArray[np.uint8]:
-        return self.item_ids_.to_bytes()
-
-    @_item_bytes.setter
-    def _item_bytes(self, stored: NDArray[np.uint8]) -> None:
-        self.item_ids_ = Ids.from_bytes(stored)
-
-    # -- training ------------------------------------------------------------------------------
-
-    def _resolved_targets(self) -> Targets:
-        settings = self._net_settings()
-        if self.targets != "auto":
-            return self.targets
-        if settings.is_causal:
-            return "all"
-        tail = settings.conv == "causal" and settings.flip == "aware"
-        return "tail" if tail and settings.padding == "masked" else "last"
-
-    def _windows_per_step(self, train: SequenceSamples) -> int:
-        if self.batch_size != "auto":
-            return int(self.batch_size)
-        n_targets = int(train.n_targets.sum())
-        wanted = 512 if n_targets < FEW_EXAMPLES else 2048
-        return max(1, round(wanted * len(train) / max(n_targets, 1)))
-
-    def _blend_scores(self, net: BlendedRanker, valid: Samples) -> dict[tuple[float, float], float]:
-        """Return NDCG@10 on the validation part of each blend."""
-        assert isinstance(valid, SequenceSamples)
-        total = dict.fromkeys(BLENDS, 0.0)
-        with torch.inference_mode():
-            for start in range(0, len(valid), 256):
-                batch = valid.batch(np.arange(start, min(start + 256, len(valid))))
-                batch = batch.to(self.device_)
-                assert batch.y is not None
-                own, cheap = net.net(batch), net.anchor(batch)
-                target = batch.y[:, 0].cpu().numpy() - 1
-                for a, b in BLENDS:
-                    mixed = (a * own + b * cheap).cpu().numpy()
-                    bounds = ranking.rank_bounds(mixed, target)
-                    total[a, b] += float(ranking.ndcg(*bounds, 10).sum())
-        return {blend: value / max(len(valid), 1) for blend, value in total.items()}
+    def _refuse_unknown(self, ids: pl.Series, codes: Any) -> None:
+        unknown = np.flatnonzero(codes < 0)
+        if len(unknown):
+            raise DataError(
+                f"item {ids[int(unknown[0])]!r} is not known to the model ({len(unknown)} of "
+                f"{len(ids)} are not); known ones look like {self.item_ids_.values[0]!r}.",
+                column=self.item_col,
+                value=ids[int(unknown[0])],
+            )
 
 
-def _scored(net: nn.Module, samples: Samples, device: str) -> Any:
-    """Give scores (B, V) and target columns (B,) of all samples, batch by batch."""
-    for start in range(0, len(samples), 256):
-        batch = samples.batch(np.arange(start, min(start + 256, len(samples)))).to(device)
-        assert batch.y is not None
-        yield net(batch), batch.y[:, 0].cpu().numpy() - 1
+def _vector_table(ids: pl.Series, name: str, vectors: torch.Tensor, like: Like) -> Any:
+    columns = {f"v{i}": column for i, column in enumerate(vectors.numpy().T)}
+    return frames.write(pl.DataFrame({name: ids, **columns}), like)

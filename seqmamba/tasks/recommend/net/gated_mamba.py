@@ -41,7 +41,8 @@ class GatedMamba(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor, at: Tensor | None) -> Tensor:
         """Mix ``x`` (B, L, D); gates and mixture are computed at ``at`` (B, T) only."""
-        ahead, flipped, order = self._scans(x, lengths)  # (B, L, D), (B, L, D), (B, L)
+        order = self._order(x, lengths)
+        ahead, flipped = self._scans(x, lengths, order)  # (B, L, D) each
         px = take(x, order) if at is None else pick(x, order.expand(len(x), -1).gather(1, at))
         x_at, ahead, flipped = pick(x, at), pick(ahead, at), pick(flipped, at)  # (B, T, D)
         if self.gate is not None:
@@ -54,26 +55,28 @@ class GatedMamba(nn.Module):
         y: Tensor = self.project(mixed)
         return y
 
-    def _scans(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return M(x), M(P x) and the order P."""
-        is_fixed = self.settings.flip == "released"  # positions are flipped, padding or not
-        order = partial_flip_order(
-            x.shape[1],
-            self.settings.keep_last,
-            lengths=None if is_fixed else lengths,
-            device=x.device,
-        )
-        known = None if self.settings.padding == "released" else lengths
+    def _order(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Return P as the source of each position: (B or 1, L)."""
         if not self.settings.use_flip:
-            ahead = self.mamba(x, lengths=known)
-            identity = torch.arange(x.shape[1], device=x.device)[None]
-            return ahead, ahead, identity
-        both = self.mamba(
-            torch.cat([x, take(x, order)]),  # along the batch: one kernel call for both orders
-            lengths=None if known is None else torch.cat([known, known]),
+            return torch.arange(x.shape[1], device=x.device)[None]
+        is_fixed = self.settings.flip == "released"  # positions are flipped, padding or not
+        known = None if is_fixed else lengths
+        return partial_flip_order(
+            x.shape[1], self.settings.keep_last, lengths=known, device=x.device
         )
-        ahead, flipped = both.chunk(2)
-        return ahead, flipped, order
+
+    def _scans(self, x: Tensor, lengths: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
+        """Return M(x) and M(P x) of one call; rows that P leaves as they are run once."""
+        known = None if self.settings.padding == "released" else lengths
+        in_place = torch.arange(x.shape[1], device=x.device)
+        turned = (order != in_place).any(1).expand(len(x)).nonzero()[:, 0]  # (B',)
+        flipped = take(x, order)[turned]
+        both = self.mamba(
+            torch.cat([x, flipped]),  # along the batch: one kernel call for both orders
+            lengths=None if known is None else torch.cat([known, known[turned]]),
+        )
+        ahead = both[: len(x)]
+        return ahead, ahead.index_copy(0, turned, both[len(x) :])
 
 
 class DenseGate(nn.Module):

@@ -16,8 +16,10 @@ from seqmamba.datasets.interactions_ids import Ids, id_series
 from seqmamba.errors import DataError, SeqmambaWarning
 from seqmamba.frames import Like
 from seqmamba.tasks.recommend.data import History
+from seqmamba.tasks.recommend.splits import Queries
 
-__all__ = ["Asked", "ask_histories", "ask_users", "item_codes", "read_ids"]
+__all__ = ["Asked", "ask_histories", "ask_users", "given_answers", "item_codes", "read_ids"]
+__all__ += ["translate"]
 
 Ints = NDArray[np.int64]
 
@@ -53,7 +55,13 @@ def ask_users(users: Any, user_col: str, known: Ids, log: History) -> Asked:
 
 
 def ask_histories(data: Interactions, items: Ids, like: Like) -> Asked:
-    """Translate histories of anybody into known items; unknown ones are left out, with a warning."""
+    """Translate histories of anybody into known items."""
+    known = translate(data, items)
+    return Asked(known.users.values, _plain_log(known.sequence, known.offsets, len(items)), like)
+
+
+def translate(data: Interactions, items: Ids) -> Interactions:
+    """Number the items of a table as the model does; unknown ones are left out, with a warning."""
     codes = items.codes(data.items.values) + 1  # 0 = unknown
     sequence = codes[data.sequence - 1].astype(np.int32)
     is_known = sequence > 0
@@ -64,11 +72,45 @@ def ask_histories(data: Interactions, items: Ids, like: Like) -> Asked:
             f"{n_lost} of {len(sequence)} events have items that the model does not know (first: "
             f"{first!r}); they are left out. update() teaches new items.",
             SeqmambaWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     counts = np.bincount(data.owners[is_known], minlength=len(data.users))
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    return Asked(data.users.values, _plain_log(sequence[is_known], offsets, len(items)), like)
+    return Interactions(
+        users=data.users,
+        items=items,
+        sequence=sequence[is_known],
+        offsets=np.concatenate([[0], np.cumsum(counts)]),
+        times=None if data.times is None else data.times[is_known],
+    )
+
+
+def given_answers(log: History, users: Ids, answers: Interactions) -> tuple[History, Queries]:
+    """Put given answers behind the stored histories of their users; strangers are left out.
+
+    Raises
+    ------
+    DataError
+        No answer belongs to a known user.
+    """
+    codes = users.codes(answers.users.values)
+    asked = np.flatnonzero((codes >= 0) & (answers.counts > 0))
+    asked = asked[log.counts[codes[asked]] > 0]
+    if len(asked) == 0:
+        raise DataError("no row has a known user and a known item; nothing can be evaluated.")
+    stored, fresh = log.counts[codes[asked]], answers.counts[asked]
+    parts = [
+        (log.sequence, log.offsets[codes[asked]], stored),
+        (answers.sequence, answers.offsets[asked], fresh),
+    ]
+    total = stored + fresh
+    offsets = np.concatenate([[0], np.cumsum(total)])
+    sequence = np.empty(offsets[-1], dtype=np.int32)
+    for (source, begin, counts), shift in zip(parts, (0, stored), strict=True):
+        owner = np.repeat(np.arange(len(asked)), counts)
+        place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        sequence[(offsets[:-1] + shift)[owner] + place] = source[begin[owner] + place]
+    joined = History(sequence, offsets, stored, log.n_items)
+    return joined, Queries(np.arange(len(asked)), stored, total)
 
 
 def read_ids(source: Any, column: str) -> tuple[pl.Series, Like]:

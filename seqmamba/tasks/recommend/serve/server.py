@@ -7,16 +7,17 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqmamba.datasets.interactions_ids import Ids
 from seqmamba.datasets.samples import Info
 from seqmamba.errors import DataError
 from seqmamba.tasks.recommend.anchored import BlendedRanker
 from seqmamba.tasks.recommend.data import SequenceSamples, query_samples
-from seqmamba.tasks.recommend.questions import Asked
+from seqmamba.tasks.recommend.net.model import SIGMANet
+from seqmamba.tasks.recommend.serve.questions import Asked
+from seqmamba.tasks.recommend.serve.topk import BLOCK, Forbidden, Ranked, top_items
 from seqmamba.tasks.recommend.splits import Queries
-from seqmamba.tasks.recommend.topk import BLOCK, Forbidden, top_items
 
 __all__ = ["ColdUser", "Server", "Shown"]
 
@@ -48,7 +49,7 @@ class Shown:
 class Server:
     """What serving needs of a fitted model."""
 
-    net: nn.Module
+    net: SIGMANet | BlendedRanker
     item_ids: Ids
     max_len: int
     popularity: NDArray[np.float32]  # (V,) counts of the training part, for cold users
@@ -95,7 +96,7 @@ class Server:
 
     def _rank(
         self, asked: Asked, rows: Ints, shown: Shown, topk: int, proba: bool, block: int
-    ) -> dict[str, Ints | NDArray[Any]]:
+    ) -> dict[str, NDArray[Any]]:
         samples = self._samples(asked, rows)
         everybody = np.arange(len(rows))
         columns = torch.from_numpy(shown.columns).to(self.device)
@@ -108,15 +109,15 @@ class Server:
             extra = cheap * logs[:, columns]
         ranked = top_items(
             h,
-            _item_vectors(self.net)[columns],
+            self.net.item_vectors()[columns],
             topk,
             extra=extra,
             forbidden=_forbidden(asked, rows, shown),
             block=block,
         )
-        scores = ranked.scores - ranked.log_total[:, None] if proba else ranked.scores
-        places = shown.columns[ranked.columns.cpu().numpy()]
-        return _flat(rows, places, (scores.exp() if proba else scores).cpu().numpy(), "model")
+        total = ranked.log_total[:, None]
+        scores = (ranked.scores - total).exp() if proba else ranked.scores
+        return _flat(rows, ranked, shown, scores, "model")
 
     def _popular(self, rows: Ints, shown: Shown, topk: int, proba: bool) -> dict[str, Any]:
         counts = torch.from_numpy(self.popularity[shown.columns]).expand(len(rows), -1)
@@ -126,8 +127,7 @@ class Server:
         scores = ranked.scores
         if proba:
             scores = scores / counts.sum(1, keepdim=True).clamp(min=1)
-        places = shown.columns[ranked.columns.numpy()]
-        return _flat(rows, places, scores.numpy(), "popular")
+        return _flat(rows, ranked, shown, scores, "popular")
 
     def _samples(self, asked: Asked, rows: Ints) -> SequenceSamples:
         cuts = asked.log.counts[rows]
@@ -138,9 +138,8 @@ class Server:
     def _hidden(self, samples: SequenceSamples, indices: Ints) -> Tensor:
         batch = samples.batch(indices).to(self.device)
         lengths = batch.extra["lengths"]
-        net = self.net.net if isinstance(self.net, BlendedRanker) else self.net
-        h: Tensor = net.hidden(batch.x, lengths, (lengths - 1)[:, None])[:, 0]
-        return h
+        h = self.net.hidden(batch.x, lengths, (lengths - 1)[:, None])
+        return h[:, 0]
 
     def _users_at_once(self, n_columns: int, block: int) -> int:
         blend = _blend(self.net)
@@ -148,46 +147,47 @@ class Server:
         return int(np.clip(SCORES_AT_ONCE // max(width, 1), 16, 1024))
 
     def _table(self, asked: Asked, parts: list[dict[str, Any]]) -> pl.DataFrame:
-        empty: dict[str, Any] = _flat(*(np.zeros((0, 0)),) * 3, "model")
-        joined = {name: np.concatenate([p[name] for p in [empty, *parts]]) for name in empty}
+        names = ("row", "item", "rank", "score", "source")
+        joined = {
+            name: np.concatenate([np.zeros(0, _KINDS[name]), *(p[name] for p in parts)])
+            for name in names
+        }
         order = np.argsort(joined["row"], kind="stable")
         joined = {name: values[order] for name, values in joined.items()}
         return pl.DataFrame(
             {
                 "user_id": asked.ids.gather(joined["row"].astype(np.uint32)),
                 "item_id": self.item_ids.take(joined["item"]),
-                "rank": joined["rank"].astype(np.int64),
-                "score": joined["score"].astype(np.float64),
-                "source": joined["source"].astype(str),
+                "rank": joined["rank"],
+                "score": joined["score"],
+                "source": joined["source"],
             }
         )
 
 
+_KINDS = {"row": "i8", "item": "i8", "rank": "i8", "score": "f8", "source": "<U7"}
+
+
 def _flat(
-    rows: NDArray[Any], places: NDArray[Any], scores: NDArray[Any], source: str
-) -> dict[str, Any]:
-    """Return the finite scores of (B, k) lists as columns."""
-    rank = np.broadcast_to(np.arange(1, scores.shape[1] + 1), scores.shape)
-    real = np.isfinite(scores)
+    rows: Ints, ranked: Ranked, shown: Shown, scores: Tensor, source: str
+) -> dict[str, NDArray[Any]]:
+    """Return lists (B, k) as columns, without the places that stay empty."""
+    real = np.isfinite(ranked.scores.cpu().numpy())
+    rank = np.broadcast_to(np.arange(1, real.shape[1] + 1), real.shape)
     return {
-        "row": np.broadcast_to(rows.reshape(-1, 1)[: len(scores)], scores.shape)[real],
-        "item": places[real],
+        "row": np.broadcast_to(rows[:, None], real.shape)[real],
+        "item": shown.columns[ranked.columns.cpu().numpy()][real],
         "rank": rank[real],
-        "score": scores[real],
-        "source": np.full(int(real.sum()), source, dtype="<U7"),
+        "score": scores.double().cpu().numpy()[real],
+        "source": np.full(int(real.sum()), source),
     }
 
 
-def _blend(net: nn.Module) -> tuple[float, float]:
+def _blend(net: SIGMANet | BlendedRanker) -> tuple[float, float]:
     if not isinstance(net, BlendedRanker):
         return 1.0, 0.0
     own, cheap = net.blend.tolist()
     return own, cheap
-
-
-def _item_vectors(net: nn.Module) -> Tensor:
-    vectors: Tensor = net.item_vectors()  # type: ignore[operator]  # nn.Module types no methods
-    return vectors
 
 
 def _forbidden(asked: Asked, rows: Ints, shown: Shown) -> Forbidden | None:

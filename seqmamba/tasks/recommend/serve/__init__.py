@@ -1,0 +1,1 @@
+"""Answers of a fitted recommender: who is asked for, ranked items, streams."""
