@@ -99,9 +99,9 @@ def make_dancers(
     rng = np.random.default_rng(seed)
     scene = _dance if kind == "dance" else _walk
     centre, size = scene(rng, n_frames, n_dancers, width, height, fps)
-    inside = np.ones(centre.shape[:2], bool)
+    inside: NDArray[np.bool_] = np.ones(centre.shape[:2], bool)
     if kind == "linear":
-        inside = ((centre > 0) & (centre < (width, height))).all(axis=-1)
+        inside = np.all((centre > 0) & (centre < (width, height)), axis=-1)
         inside = np.logical_and.accumulate(inside, axis=0)  # who has left does not come back
     frame, dancer = np.nonzero(inside)
     corner = (centre - size / 2)[frame, dancer]

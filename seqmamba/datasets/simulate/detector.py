@@ -134,11 +134,11 @@ def _false_alarms(
     n_frames = len(centre)
     at, boxes, scores = [np.zeros(0, np.int64)], [np.zeros((0, 4))], [np.zeros(0)]
     low, high = centre[present][:, :2].min(axis=0), centre[present][:, :2].max(axis=0)
-    for t in np.flatnonzero(rng.random(n_frames) < ALARM_BIRTH):
+    for t in np.flatnonzero(rng.random(n_frames) < ALARM_BIRTH).tolist():
         here = np.flatnonzero(present[t])
         if not len(here):
             continue
-        life = min(int(rng.geometric(1 / ALARM_LIFE)), n_frames - t)
+        life = int(min(rng.geometric(1 / ALARM_LIFE), n_frames - int(t)))
         size = centre[t, rng.choice(here), 2:]
         path = rng.uniform(low, high) + np.cumsum(rng.normal(0, 1, (life, 2)), axis=0)
         at.append(t + np.arange(life))

@@ -2,8 +2,14 @@
 
 import copy
 import warnings
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
 
 from seqmamba.errors import ConfigError, SeqmambaWarning
 from seqmamba.params import nearest
@@ -12,14 +18,38 @@ from seqmamba.tasks.track.motion.model import MotionModel, NoMotion
 
 __all__ = ["NAMED", "motion_model"]
 
-NAMED = {
+FPS_TOLERANCE = 0.2
+LINEAR_Q = 10  # offsets of the ready-made linear model
+
+
+def ready_linear() -> MotionModel:
+    """Return linear autoregression fitted on the simulated dancers and pedestrians."""
+    return LinearARMotion(_ready_weights())
+
+
+@cache
+def _ready_weights() -> NDArray[np.float64]:
+    # torch and the simulator, which a Kalman tracker does without
+    from seqmamba.datasets.simulate.dance import Kind, dancers
+    from seqmamba.tasks.track.baselines import ridge
+    from seqmamba.tasks.track.model import Scale
+    from seqmamba.tasks.track.windows import TrackWindows
+
+    kinds: tuple[Kind, ...] = ("dance", "linear")
+    parts = [dancers(4, seed=1000, kind=kind) for kind in kinds]
+    truth, seen = (pl.concat(tables) for tables in zip(*parts, strict=True))
+    windows = TrackWindows.from_table(truth, LINEAR_Q, detections=seen)
+    return ridge(windows, Scale("box", (1.0,) * 4), None)
+
+
+NAMED: Mapping[str, Callable[[], MotionModel]] = {
     "none": NoMotion,
     "kalman": lambda: KalmanMotion("xyxy"),  # the strongest form on SportsMOT
     "kalman-xyah": lambda: KalmanMotion("xyah"),
     "kalman-xyxy": lambda: KalmanMotion("xyxy"),
     "kalman-xysr": lambda: KalmanMotion("xysr"),
+    "linear": ready_linear,
 }
-FPS_TOLERANCE = 0.2
 
 
 def motion_model(choice: Any, *, fps: float | None = None) -> MotionModel:

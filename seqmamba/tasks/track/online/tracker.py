@@ -6,17 +6,27 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 import sklearn.base
 from numpy.typing import NDArray
 
+from seqmamba import frames
+from seqmamba.datasets.boxes_files import read_boxes
 from seqmamba.errors import DataError
 from seqmamba.metrics.tracking.overlap import Similarity
 from seqmamba.params import Choice, IntRange, Uniform, check_params, param
-from seqmamba.tasks.track.detections import Detections, OnError, read_detections
 from seqmamba.tasks.track.motion.choice import motion_model
-from seqmamba.tasks.track.rules import DEFAULTS, Association, Thresholds
-from seqmamba.tasks.track.session import NO_TRACK, Session
-from seqmamba.tasks.track.slots import UNNAMED
+from seqmamba.tasks.track.online.detections import Detections, OnError, read_detections
+from seqmamba.tasks.track.online.rules import DEFAULTS, Association, Thresholds
+from seqmamba.tasks.track.online.session import NO_TRACK, Session
+from seqmamba.tasks.track.online.slots import UNNAMED
+from seqmamba.tasks.track.online.tables import (
+    by_sequence,
+    frame_blocks,
+    read_detection_table,
+    score_tables,
+    tracks_table,
+)
 
 __all__ = ["Tracker"]
 
@@ -105,9 +115,72 @@ class Tracker(sklearn.base.BaseEstimator):  # type: ignore[misc]  # scikit-learn
             else:
                 yield self.update(block)
 
+    # -- tables --------------------------------------------------------------------------------
+
+    def run(self, detections: Any) -> Any:
+        """Track whole videos; each begins with a fresh tracker.
+
+        Parameters
+        ----------
+        detections : path, folder, table or array
+            See :func:`seqmamba.datasets.boxes_files.read_boxes`; ``track_id`` is not looked at.
+
+        Returns
+        -------
+        table
+            In the caller's library: ``sequence, frame, track_id, x1, y1, x2, y2, confidence,
+            class_id`` and ``detection``, the row of the detection among those of its frame; with
+            ``output="predicted"`` also ``is_predicted``. Sorted by sequence and frame; ids start
+            at 1 in each sequence.
+        """
+        table, like, dropped = read_detection_table(detections, self.on_error)
+        parts = [self._run_one(str(key[0]), part) for key, part in by_sequence(table)]
+        self.dropped_ = dropped
+        return frames.write(pl.concat(parts) if parts else tracks_table("", [], []), like)
+
+    def _run_one(self, name: str, part: pl.DataFrame) -> pl.DataFrame:
+        numbers, blocks = frame_blocks(part)
+        self.reset()
+        rows = [self.update(block, frame=n) for n, block in zip(numbers, blocks, strict=True)]
+        return tracks_table(name, numbers, rows)
+
+    @staticmethod
+    def evaluate(truth: Any, tracks: Any, detections: Any = None, **settings: Any) -> pl.DataFrame:
+        """Score tracks against the truth.
+
+        Parameters
+        ----------
+        truth, tracks : path, folder, table or array
+        detections : same, or None
+            What was tracked: the same association with a Kalman filter and without motion is
+            then scored beside it.
+        settings : parameters of :class:`Tracker`
+            For those two.
+
+        Returns
+        -------
+        DataFrame
+            One row per sequence and ``COMBINED``, see
+            :func:`seqmamba.metrics.tracking.score_clips`; with ``detections`` further combined
+            rows, told apart by the column ``model``.
+        """
+        true = read_boxes(truth, "truth")
+        scores = score_tables(true, read_boxes(tracks))
+        if detections is None:
+            return scores
+        beside = [
+            score_tables(true, Tracker(motion=name, **settings).run(detections))
+            .tail(1)
+            .with_columns(pl.lit(name).alias("model"))
+            for name in ("kalman", "none")
+        ]
+        return pl.concat([scores.with_columns(pl.lit("given").alias("model")), *beside])
+
+    # -- state ---------------------------------------------------------------------------------
+
     def reset(self) -> None:
         """Forget all tracks and start numbering at 1."""
-        vars(self).pop("_running", None)
+        self._running: Session | None = None
         self._session()
 
     def stats(self) -> dict[str, float]:
@@ -123,8 +196,6 @@ class Tracker(sklearn.base.BaseEstimator):  # type: ignore[misc]  # scikit-learn
             "dropped": session.dropped,
             **{f"ms_{name}": 1e3 * spent / frames for name, spent in session.seconds.items()},
         }
-
-    # -- one step ------------------------------------------------------------------------------
 
     def _session(self) -> Session:
         """Return the running session; check the parameters and begin one where there is none."""

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqmamba.metrics.tracking.overlap import Similarity
-from seqmamba.tasks.track.assignment import Pairs, assign, candidates
-from seqmamba.tasks.track.detections import Detections
 from seqmamba.tasks.track.motion.model import MotionModel
-from seqmamba.tasks.track.rules import Association, Thresholds, stages
-from seqmamba.tasks.track.slots import UNNAMED, Slots
+from seqmamba.tasks.track.online.assignment import Pairs, assign, candidates
+from seqmamba.tasks.track.online.detections import Detections
+from seqmamba.tasks.track.online.rules import Association, Thresholds, stages
+from seqmamba.tasks.track.online.slots import UNNAMED, Slots
 
 __all__ = ["NO_TRACK", "Session"]
 

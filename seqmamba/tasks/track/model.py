@@ -1,0 +1,121 @@
+"""The motion network: the last q offsets of an object to its next one."""
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from seqmamba.datasets.samples import Batch
+from seqmamba.nn import Encoder, MeanPool
+from seqmamba.tasks.track.offsets import LIMIT, SMALLEST_PX
+
+__all__ = ["MotionNet", "Scale", "ScaleName", "rollout"]
+
+ScaleName = Literal["box", "image", "std"]
+SMALLEST = 0.1  # of the last size: a prediction never shrinks a box below it
+
+
+class Scale(nn.Module):
+    """Unit of the offsets: (B, C) last boxes -> (B, 1) or (C,).
+
+    Parameters
+    ----------
+    name : {"box", "image", "std"}
+        A tenth of the geometric mean of width and height; the size of the image over its gain;
+        the standard deviation of all offsets.
+    unit : tuple of C floats
+        The constant of "image" and "std".
+    """
+
+    def __init__(self, name: ScaleName, unit: tuple[float, ...]) -> None:
+        super().__init__()
+        self.name = name
+        self.register_buffer("unit", torch.tensor(unit, dtype=torch.float32), persistent=False)
+        self.unit: Tensor
+
+    def forward(self, last: Tensor) -> Tensor:
+        """Return the unit for each row."""
+        if self.name != "box":
+            return self.unit
+        size = torch.sqrt((last[:, 2:3] * last[:, 3:4]).clamp(min=0))
+        return torch.clamp(size, min=SMALLEST_PX) / 10
+
+    def offsets(self, x: Tensor) -> Tensor:
+        """Return the scaled, clipped offsets of histories: (B, q + 1, C) -> (B, q, C)."""
+        unit = self(x[:, -1])
+        unit = unit[:, None] if unit.ndim == 2 else unit
+        return torch.clamp((x[:, 1:] - x[:, :-1]) / unit, -LIMIT, LIMIT)
+
+
+class MotionNet(nn.Module):
+    """Embedding, bidirectional encoder, mean, two layers: Batch of (B, q + 1, C) -> (B, C).
+
+    Source: arXiv 2408.09178. The output is the next offset in the unit of the scale; it is zero
+    before training, so that an untrained network expects no motion.
+
+    Parameters
+    ----------
+    channels : int
+        C: 4 for boxes, 2 for points.
+    scale : Scale
+    d_model, n_layers, d_state : int
+    residual : bool
+        Carry the input of a layer around its scans; the paper does not.
+    backend : str
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        scale: Scale,
+        *,
+        d_model: int,
+        n_layers: int,
+        d_state: int = 16,
+        residual: bool = False,
+        dropout: float = 0.0,
+        backend: str = "auto",
+    ) -> None:
+        super().__init__()
+        self.scale = scale
+        self.embed = nn.Linear(channels, d_model)
+        self.encoder = Encoder.preset(
+            "mambatrack",
+            d_model=d_model,
+            n_layers=n_layers,
+            d_state=d_state,
+            mixer_residual=residual,
+            dropout=dropout,
+            backend=backend,
+        )
+        self.pool = MeanPool()
+        self.hidden = nn.Linear(d_model, d_model)
+        self.activation = nn.LeakyReLU(0.01)
+        self.out = nn.Linear(d_model, channels)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def output_layer(self) -> nn.Linear:
+        """Return the last layer."""
+        return self.out
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return the next offset in scaled units: (B, C)."""
+        h = self.embed(self.scale.offsets(batch.x))  # (B, q, D)
+        h = self.pool(self.encoder(h))  # (B, D)
+        offset: Tensor = self.out(self.activation(self.hidden(h)))
+        return offset
+
+
+def rollout(net: Any, scale: Scale, batch: Batch, h: int) -> Tensor:
+    """Feed the predictions back for ``h`` steps: (B, q + 1, C) -> (B, h, C) boxes."""
+    x, steps = batch.x, []
+    for _ in range(h):
+        last = x[:, -1]
+        box = last + net(replace(batch, x=x)) * scale(last)
+        if box.shape[-1] == 4:
+            box = torch.cat([box[:, :2], torch.maximum(box[:, 2:], SMALLEST * last[:, 2:])], dim=1)
+        x = torch.cat([x[:, 1:], box[:, None]], dim=1)
+        steps.append(box)
+    return torch.stack(steps, dim=1)

@@ -1,0 +1,1 @@
+"""Online tracking by detection: the tracker and its parts."""
