@@ -6,6 +6,7 @@ branch is no module of its own: ``add_branch`` registers the parameters on the b
 ``branch_of`` finds them again.
 """
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from torch.nn import functional
 
 from seqmamba.kernels import ConvArguments, ScanArguments
 
-__all__ = ["Branch", "BranchSize", "DtInit", "Float32Parameters", "State", "add_branch"]
+__all__ = ["Branch", "BranchSize", "DtInit", "ScanParameters", "State", "add_branch"]
 __all__ += ["add_spectrum", "branch_of", "dt_bias_init", "exempt_from_decay", "negative_exp"]
 __all__ += ["Streaming"]
 
@@ -180,14 +181,24 @@ def exempt_from_decay(parameter: nn.Parameter) -> nn.Parameter:
     return parameter
 
 
-class Float32Parameters:
-    """Mixin of a block that keeps its scan parameters in float32 under ``half()`` and the like.
+class ScanParameters:
+    """Mixin of a block whose rates, skips and step biases need care.
 
-    Rates and steps lose too much in half precision: training overflows (state-spaces/mamba,
-    issue 6). Float64 is allowed.
+    They stay in float32 under ``half()`` and the like: in half precision training overflows
+    (state-spaces/mamba, issue 6); float64 is allowed. Marks for the optimiser survive a deep copy,
+    which torch drops.
     """
 
     float32_parameters: tuple[str, ...] = ()  # names below the block, set by the class
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        twin = self.__new__(type(self))
+        memo[id(self)] = twin
+        twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        own, copied = cast(nn.Module, self), cast(nn.Module, twin)
+        for old, new in zip(own.parameters(), copied.parameters(), strict=True):
+            new.__dict__.update(old.__dict__)
+        return twin
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         block = cast(nn.Module, self)

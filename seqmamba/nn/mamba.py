@@ -18,7 +18,7 @@ from seqmamba.kernels import (
 from seqmamba.nn.branch import (
     BranchSize,
     DtInit,
-    Float32Parameters,
+    ScanParameters,
     State,
     add_branch,
     branch_of,
@@ -31,7 +31,7 @@ __all__ = ["Mamba", "Window", "resolve_dt_rank", "window_at"]
 Window = int | Literal["lb"]
 
 
-class Mamba(Float32Parameters, nn.Module):
+class Mamba(ScanParameters, nn.Module):
     r"""Mamba-1 block: (B, L, D) -> (B, L, D).
 
     .. math::

@@ -9,7 +9,7 @@ from seqmamba.errors import ConfigError
 from seqmamba.kernels import ConvArguments, causal_conv1d, conv_pair, conv_step, ssd, ssd_step
 from seqmamba.nn.branch import (
     DtInit,
-    Float32Parameters,
+    ScanParameters,
     State,
     dt_bias_init,
     exempt_from_decay,
@@ -22,7 +22,7 @@ __all__ = ["Mamba2"]
 _Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]  # x, dt, A, B, C, D
 
 
-class Mamba2(Float32Parameters, nn.Module):
+class Mamba2(ScanParameters, nn.Module):
     r"""Mamba-2 block: (B, L, D) -> (B, L, D).
 
     .. math::

@@ -90,13 +90,12 @@ def test_rank_of_the_step_is_a_sixteenth_of_the_width() -> None:
     assert Mamba(33).get_parameter("dt_proj.weight").shape[1] == math.ceil(33 / 16)
 
 
-def test_decay_and_step_parameters_are_marked_for_the_optimiser() -> None:
-    block = pickle.loads(pickle.dumps(Mamba(8)))
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda block: pickle.loads(pickle.dumps(block))])
+def test_marks_for_the_optimiser_survive_copies(copied: Callable[[Mamba], Mamba]) -> None:
+    block = copied(Mamba(8))
 
-    marked = {n for n, p in block.named_parameters() if getattr(p, "_no_weight_decay", False)}
-
-    assert marked == {"A_log", "D", "dt_proj.bias"}
-    assert block.dt_proj.bias._no_reinit
+    assert _marked(block, "_no_weight_decay") == {"A_log", "D", "dt_proj.bias"}
+    assert _marked(block, "_no_reinit") == {"dt_proj.bias"}
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -178,3 +177,7 @@ def test_a_block_that_reads_ahead_has_no_state(settings: dict[str, int]) -> None
 @pytest.mark.parametrize(("length", "window"), [(128, 4), (129, 8), (256, 8), (257, 16)])
 def test_released_window_grows_with_length(length: int, window: int) -> None:
     assert window_at("lb", length) == window
+
+
+def _marked(block: Mamba, mark: str) -> set[str]:
+    return {name for name, p in block.named_parameters() if getattr(p, mark, False)}

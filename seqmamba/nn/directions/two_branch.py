@@ -9,7 +9,7 @@ from seqmamba.kernels import ScanArguments, causal_conv1d, conv_pair, scan_pair
 from seqmamba.nn.branch import (
     BranchSize,
     DtInit,
-    Float32Parameters,
+    ScanParameters,
     add_branch,
     add_spectrum,
     branch_of,
@@ -23,7 +23,7 @@ __all__ = ["TwoBranchDirection", "TwoBranchMamba"]
 TwoBranchDirection = Literal["vim_v1", "vim_v2", "mil_bi", "mil_sr"]
 
 
-class TwoBranchMamba(Float32Parameters, nn.Module):
+class TwoBranchMamba(ScanParameters, nn.Module):
     """Shared projections around a forward and a second branch: (B, L, D) -> (B, L, D).
 
     ==========  ==========================================================================
