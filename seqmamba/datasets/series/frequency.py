@@ -168,7 +168,7 @@ class Frequency:
         if self.kind == "business":
             first = np.datetime64("1970-01-01")
             date = np.busday_offset(first, ticks * self.step + rest % 7, roll="forward")
-            return date.astype("M8[D]").astype(np.int64) * DAY_US + of_day
+            return np.asarray(date.astype("M8[D]").astype(np.int64) * DAY_US + of_day)
         in_step, day = np.divmod(rest, 64)
         month = ticks * self.step + in_step
         start = month.astype("M8[M]").astype("M8[D]").astype(np.int64)

@@ -226,6 +226,6 @@ def _refuse_stretch(n_grid: int, n_rows: int, stamps: pl.Series) -> None:
     if n_grid > MAX_STRETCH * n_rows + 10_000:
         raise DataError(
             f"the time grid would need {n_grid:,} rows for the {n_rows:,} rows of the table; the "
-            f"first stamp is {stamps.min()}, the last {stamps.max()}. Correct or drop them, or "
+            f"first stamp is {stamps.min()!s}, the last {stamps.max()!s}. Correct or drop them, or "
             "pass the true period as freq."
         )

@@ -119,7 +119,7 @@ def forward(values: NDArray[Any], kind: ScalerName, panel: Panel) -> NDArray[Any
             where=name,
             value=float(values[row, column]),
         )
-    return np.log1p(values)
+    return np.asarray(np.log1p(values))
 
 
 def inverse(values: NDArray[Any], kind: ScalerName) -> NDArray[Any]:

@@ -150,7 +150,8 @@ class Ridge(_Baseline):
         gram, cross = self._moments
         ridge = penalty * gram.diagonal().mean().clamp(min=1e-12)
         identity = torch.eye(len(gram), dtype=gram.dtype)
-        return torch.linalg.solve(gram + ridge * identity, cross).float()
+        weight: Tensor = torch.linalg.solve(gram + ridge * identity, cross)
+        return weight.float()
 
     def _rows(self, samples: Samples) -> Iterator[tuple[Tensor, Tensor]]:
         """Give (rows, L + 1) of windows with a constant and (rows, H) of targets, float64."""

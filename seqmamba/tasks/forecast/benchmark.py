@@ -146,7 +146,8 @@ def scaled_errors(
 def _fit(params: Mapping[str, Any], parts: Parts) -> SMambaForecaster:
     model = SMambaForecaster(**params)
     if parts.valid is None:
-        return model.set_params(val_size=parts.n_valid).fit(parts.train)
+        model.set_params(val_size=parts.n_valid)
+        return model.fit(parts.train)
     return model.fit(parts.train, eval_set=parts.valid)
 
 

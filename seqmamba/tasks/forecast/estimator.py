@@ -20,7 +20,6 @@ from seqmamba.datasets.series.scaling import Scaling
 from seqmamba.datasets.windows import WindowSamples, held_out_rows
 from seqmamba.errors import ConfigError, DataError, SeqmambaWarning
 from seqmamba.nn import Encoder
-from seqmamba.params import nearest
 from seqmamba.tasks.forecast.answers import forecast
 from seqmamba.tasks.forecast.answers.intervals import collect_residuals, conformal_settings
 from seqmamba.tasks.forecast.baselines import Ridge, baselines
@@ -28,7 +27,7 @@ from seqmamba.tasks.forecast.losses import forecast_loss
 from seqmamba.tasks.forecast.model import SMamba, TokenLayout
 from seqmamba.tasks.forecast.parameters import ForecasterParameters
 from seqmamba.tasks.forecast.reading import context
-from seqmamba.tasks.forecast.reading.static import encode_static, learn_static
+from seqmamba.tasks.forecast.reading.static import encode_static, learn_static, refuse_unknown
 from seqmamba.tasks.forecast.reading.table import (
     Table,
     read_table,
@@ -201,10 +200,10 @@ class SMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
         self.ids_ = list(panel.ids)
         self.grouping_ = panel.grouping
         frequency = panel.frequency
-        self.frequency_ = [frequency.kind, frequency.step, frequency.time_zone]
+        self.frequency_: list[Any] = [frequency.kind, frequency.step, frequency.time_zone]
         self.time_dtype_ = context.dtype_name(panel.time_dtype)
         self.shared_ = list(panel.shared)
-        self.static_: list[dict[str, Any]] = []
+        self.static_ = []
         self.static_values_ = np.zeros((len(panel.ids), 0), np.float32)
         feature_names(self.time_features, frequency)  # refuses what the period does not have
 
@@ -267,9 +266,7 @@ class SMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
         DataError
             The table is at fault: the message names column, series, row and cure.
         """
-        if tables:
-            name = next(iter(tables))
-            raise ConfigError(f"fit has no argument {name!r}.{nearest(name, ['static_df'])}")
+        refuse_unknown("fit", tables)
         return super().fit(
             X,
             y,

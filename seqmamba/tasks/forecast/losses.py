@@ -1,5 +1,6 @@
 """Losses on the scaled series: mean over the observed targets."""
 
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
@@ -10,7 +11,7 @@ __all__ = ["LossName", "forecast_loss", "pinball_loss"]
 
 LossName = Literal["mse", "mae", "huber"]
 
-_ELEMENTS = {
+_ELEMENTS: Mapping[str, Callable[..., Tensor]] = {
     "mse": functional.mse_loss,
     "mae": functional.l1_loss,
     "huber": functional.huber_loss,

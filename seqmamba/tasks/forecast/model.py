@@ -106,8 +106,10 @@ class SMamba(nn.Module):
         """Forecast a batch of windows; see :class:`seqmamba.datasets.windows.WindowSamples`."""
         x, observed = batch.x, batch.extra.get("observed")
         n = self.layout.targets(x.shape[2])
-        mu, sd = _moments(x, observed) if self.use_norm else (None, None)
-        if mu is not None:
+        mu: Tensor | None = None
+        sd: Tensor | None = None
+        if self.use_norm:
+            mu, sd = _moments(x, observed)
             x = (x - mu) / sd
         if observed is not None:  # nothing was seen before these cells
             x = x * observed.cummax(dim=1).values

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import polars as pl
 from sklearn.base import clone
@@ -14,6 +14,7 @@ from seqmamba.params import check_params
 from seqmamba.tasks.forecast.answers import backtest, inspection, scores
 from seqmamba.tasks.forecast.answers.plot import plot
 from seqmamba.tasks.forecast.reading import append, context
+from seqmamba.tasks.forecast.reading.static import refuse_unknown
 from seqmamba.tasks.forecast.reading.table import scaling_of, seen_codes, windows
 from seqmamba.train.loop import run
 
@@ -26,8 +27,12 @@ __all__ = ["ForecasterVerbs"]
 class ForecasterVerbs:
     """Mixin of :class:`SMambaForecaster`: the methods behind ``fit`` and ``predict``."""
 
+    @property
+    def _model(self) -> "SMambaForecaster":
+        return cast("SMambaForecaster", self)  # what this class is mixed into
+
     def evaluate(
-        self: "SMambaForecaster",
+        self,
         X: Any,
         y: Any = None,
         *,
@@ -67,10 +72,10 @@ class ForecasterVerbs:
         """
         check_is_fitted(self, "net_")
         cuts = backtest.Cutoffs(n_windows, step_size, test_size)
-        return scores.evaluate(self, X, metrics, by, cuts, static_df)
+        return scores.evaluate(self._model, X, metrics, by, cuts, static_df)
 
     def cross_validation(
-        self: "SMambaForecaster",
+        self,
         X: Any,
         *,
         n_windows: int = 1,
@@ -109,9 +114,9 @@ class ForecasterVerbs:
             Series, time, cutoff (last stamp that the model saw), truth, forecast and intervals.
         """
         cuts = backtest.Cutoffs(n_windows, step_size, test_size)
-        return backtest.cross_validation(self, X, cuts, h, refit, level, static_df)
+        return backtest.cross_validation(self._model, X, cuts, h, refit, level, static_df)
 
-    def update(self: "SMambaForecaster", X: Any, *, epochs: int = 0) -> "SMambaForecaster":
+    def update(self, X: Any, *, epochs: int = 0) -> "SMambaForecaster":
         """Append newer rows to the history that :meth:`predict` starts from.
 
         Parameters
@@ -124,24 +129,25 @@ class ForecasterVerbs:
         check_is_fitted(self, "net_")
         if epochs < 0:
             raise ConfigError(f"epochs must be at least 0, got {epochs!r}")
-        panel = append.appended(self, X)
-        context.store_context(self, panel)
+        model = self._model
+        panel = append.appended(model, X)
+        context.store_context(model, panel)
         if epochs:
-            scaled = scaling_of(self).apply(panel, seen_codes(self, panel))
-            samples = windows(self, scaled, static=self._static(None, panel))
+            scaled = scaling_of(model).apply(panel, seen_codes(model, panel))
+            samples = windows(model, scaled, static=model._static(None, panel))
             if not len(samples):
                 raise DataError(
-                    f"the kept and the new rows hold no window of {self.input_size} + {self.h} "
+                    f"the kept and the new rows hold no window of {model.input_size} + {model.h} "
                     "rows to train on. Pass more rows, or epochs=0."
                 )
-            settings = replace(self._settings(None, None, len(samples)), max_epochs=epochs)
-            self.history_ = run(
-                self.net_, self._loss, samples, None, settings=settings, seed=self._seed
+            settings = replace(model._settings(None, None, len(samples)), max_epochs=epochs)
+            model.history_ = run(
+                model.net_, model._loss, samples, None, settings=settings, seed=model._seed
             )
-        return self
+        return model
 
     def inspect(
-        self: "SMambaForecaster", X: Any, y: Any = None, *, static_df: Any = None
+        self, X: Any, y: Any = None, *, static_df: Any = None, **tables: Any
     ) -> pl.DataFrame:
         """Read and check a table, and return what was understood: fact, value. Fits nothing.
 
@@ -152,14 +158,17 @@ class ForecasterVerbs:
             Not used.
         static_df : table or None
             Static covariates, checked too.
+        tables
+            None is known.
         """
+        refuse_unknown("inspect", tables)
         check_params(self)
-        reader = clone(self)
+        reader = clone(self._model)
         samples = reader._read(X, y, True, static_df=static_df)
         return inspection.inspection_table(reader, samples)
 
     def plot(
-        self: "SMambaForecaster",
+        self,
         X: Any,
         forecast: Any = None,
         *,
@@ -189,4 +198,4 @@ class ForecasterVerbs:
         matplotlib Figure
         """
         check_is_fitted(self, "net_")
-        return plot(self, X, forecast, ids, max_ids, level, path)
+        return plot(self._model, X, forecast, ids, max_ids, level, path)

@@ -150,9 +150,9 @@ def signed_offset(
     flat = residuals.transpose(0, 2, 1).reshape(n_windows * steps, -1)  # (W * H, series)
     over_steps = _ranked(flat, share)[:, None]
     over_all = _ranked(residuals.reshape(-1, steps), share)[None]  # (1, H)
-    everything = _ranked(residuals.reshape(-1), share)
-    if np.isnan(everything):  # too few windows altogether: the widest error seen
-        everything = np.nanmax(np.abs(residuals)) if np.isfinite(residuals).any() else np.nan
+    everything = float(_ranked(residuals.reshape(-1), share))
+    if np.isnan(everything) and np.isfinite(residuals).any():  # the widest error seen has to do
+        everything = float(np.nanmax(np.abs(residuals)))
     over_all = np.where(np.isnan(over_all), everything, over_all)
     pooled = np.where(np.isnan(own), over_steps, own)
     pooled = np.where(np.isnan(pooled), over_all, pooled)

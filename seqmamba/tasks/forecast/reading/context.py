@@ -12,7 +12,7 @@ from seqmamba.datasets.series.panel import Panel
 if TYPE_CHECKING:
     from seqmamba.tasks.forecast.estimator import SMambaForecaster
 
-__all__ = ["dtype_name", "dtype_of", "restore_context", "store_context", "to_long"]
+__all__ = ["dtype_name", "dtype_of", "frequency_of", "restore_context", "store_context", "to_long"]
 
 
 def store_context(model: "SMambaForecaster", panel: Panel) -> None:
@@ -30,6 +30,12 @@ def store_context(model: "SMambaForecaster", panel: Panel) -> None:
     model.context_ids_ = list(panel.ids)
 
 
+def frequency_of(model: "SMambaForecaster") -> Frequency:
+    """Return the fitted period."""
+    stored: list[Any] = model.frequency_
+    return Frequency(*stored)
+
+
 def restore_context(model: "SMambaForecaster") -> Panel:
     """Return the kept rows as a raw panel."""
     lengths, first_tick, phase = model.context_grid_
@@ -40,7 +46,7 @@ def restore_context(model: "SMambaForecaster") -> Panel:
         phase=phase,
         targets=model.context_targets_,
         ids=tuple(model.context_ids_),
-        frequency=Frequency(*model.frequency_),
+        frequency=frequency_of(model),
         time_dtype=dtype_of(model.time_dtype_),
         names=tuple(model.hist_exog or ()),
         future_names=tuple(model.futr_exog or ()),

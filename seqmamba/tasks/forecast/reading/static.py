@@ -1,6 +1,6 @@
 """Static covariates of series: numbers standardised, categories as one column per value."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,10 +8,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seqmamba import frames
-from seqmamba.errors import DataError
+from seqmamba.errors import ConfigError, DataError
 from seqmamba.params import nearest
 
-__all__ = ["encode_static", "learn_static"]
+__all__ = ["encode_static", "learn_static", "refuse_unknown"]
 
 
 def learn_static(static_df: Any, id_col: str, columns: Sequence[str]) -> list[dict[str, Any]]:
@@ -61,12 +61,21 @@ def encode_static(
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 
+def refuse_unknown(method: str, tables: Mapping[str, Any]) -> None:
+    """Raise :class:`ConfigError` for tables that no forecaster knows."""
+    for name in tables:
+        hint = nearest(name, ["static_df", "eval_set"])
+        raise ConfigError(f"{method} has no argument {name!r}.{hint}")
+
+
 def _encode(column: pl.Series, encoding: dict[str, Any]) -> NDArray[np.float64]:
     if "values" not in encoding:
         values = column.cast(pl.Float64).to_numpy()
-        return np.nan_to_num((values - encoding["center"]) / encoding["scale"])[:, None]
+        scaled = (values - encoding["center"]) / encoding["scale"]
+        return np.nan_to_num(np.asarray(scaled, np.float64))[:, None]
     text = column.cast(pl.String).to_numpy()
-    return (text[:, None] == np.array(encoding["values"], object)[None, :]).astype(np.float64)
+    known = np.array(encoding["values"], object)
+    return np.asarray(text[:, None] == known[None, :], np.float64)
 
 
 def _read(static_df: Any, id_col: str, columns: Sequence[str]) -> pl.DataFrame:

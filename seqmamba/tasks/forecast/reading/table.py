@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from seqmamba import frames
 from seqmamba.datasets.series.calendar import feature_names
 from seqmamba.datasets.series.columns import Columns
-from seqmamba.datasets.series.frequency import Frequency, Int64
+from seqmamba.datasets.series.frequency import Int64
 from seqmamba.datasets.series.panel import Panel
 from seqmamba.datasets.series.read import ReadOptions, read_panel
 from seqmamba.datasets.series.scaling import Scaling
 from seqmamba.datasets.windows import WindowSamples
 from seqmamba.errors import ConfigError, DataError
+from seqmamba.tasks.forecast.reading.context import frequency_of
 
 if TYPE_CHECKING:
     from seqmamba.tasks.forecast.estimator import SMambaForecaster
@@ -64,7 +65,7 @@ def read_table(
     grouping: Any = "column" if columns.group else model.grouping
     options = ReadOptions(
         grouping=grouping if fit else model.grouping_,
-        frequency=model.freq if fit else Frequency(*model.frequency_),
+        frequency=model.freq if fit else frequency_of(model),
         gaps=model.gaps,
         duplicates=model.duplicates,
         na_values=tuple(model.na_values or ()),
