@@ -8,8 +8,9 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Literal
 
 from seqmamba.errors import ConfigError
@@ -138,7 +139,7 @@ def nearest(name: str, known: typing.Iterable[str]) -> str:
 def _check_value(label: str, value: Any, declared: Param) -> None:
     if not _accepts(declared.annotation, value):
         raise ConfigError(_type_message(label, value, declared.annotation))
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, Real):
         return
     below = declared.low is not None and not value >= declared.low  # "not >=" also catches NaN
     above = declared.high is not None and not value <= declared.high
@@ -162,14 +163,22 @@ def _accepts(annotation: Any, value: Any) -> bool:
     if annotation is bool:
         return isinstance(value, bool)
     if annotation is int:
-        return hasattr(value, "__index__") and not isinstance(value, bool)
+        return isinstance(value, Integral) and not isinstance(value, bool)
     if annotation is float:
-        return hasattr(value, "__float__") and not isinstance(value, bool | str)
+        return isinstance(value, Real) and not isinstance(value, bool)
     if origin in (tuple, list):
-        return isinstance(value, tuple | list)
+        return isinstance(value, tuple | list) and _accepts_items(annotation, value)
     if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
         return isinstance(value, Mapping)
     return not isinstance(annotation, type) or isinstance(value, annotation)
+
+
+def _accepts_items(annotation: Any, values: Sequence[Any]) -> bool:
+    """Say whether the items of a tuple or list fit; ``tuple[int, int]`` also fixes their number."""
+    kinds = typing.get_args(annotation)
+    if typing.get_origin(annotation) is tuple and Ellipsis not in kinds:
+        return len(kinds) == len(values) and all(map(_accepts, kinds, values))
+    return all(_accepts(kinds[0], value) for value in values)
 
 
 def _type_message(label: str, value: Any, annotation: Any) -> str:
@@ -195,4 +204,6 @@ def _spell(annotation: Any) -> str:
         return " or ".join(repr(v) for v in typing.get_args(annotation))
     if annotation in (None, type(None)):
         return "None"
+    if typing.get_origin(annotation) in (tuple, list):
+        return str(annotation)
     return getattr(annotation, "__name__", str(annotation)).split(".")[-1]
