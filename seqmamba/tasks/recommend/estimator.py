@@ -15,12 +15,12 @@ from seqmamba import frames
 from seqmamba.datasets.interactions import read_interactions
 from seqmamba.errors import ConfigError, DataError
 from seqmamba.frames import Like
+from seqmamba.metrics.recommendation import METRICS
 from seqmamba.metrics.score import named
 from seqmamba.tasks.recommend.anchored import BlendedRanker
 from seqmamba.tasks.recommend.baselines import make_baselines
 from seqmamba.tasks.recommend.data import History, SequenceSamples
 from seqmamba.tasks.recommend.evaluation import (
-    METRICS,
     Group,
     Seen,
     group_names,

@@ -5,8 +5,6 @@ Two protocols: ``seen="keep"`` ranks all items, as RecBole does for sequential m
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -17,72 +15,19 @@ from torch import Tensor, nn
 
 from seqmamba.datasets.samples import Batch, Info
 from seqmamba.metrics import ranking
-from seqmamba.metrics.metric import Metric, skill
+from seqmamba.metrics.metric import skill
+from seqmamba.metrics.recommendation import METRICS, Ranks, measure
 from seqmamba.tasks.recommend.anchored import BlendedRanker
 from seqmamba.tasks.recommend.data import History, query_samples
 from seqmamba.tasks.recommend.splits import Queries
 
-__all__ = ["METRICS", "Group", "Ranks", "Seen", "group_names", "measure", "rank_all", "report"]
+__all__ = ["Group", "Seen", "group_names", "rank_all", "report"]
 
 Seen = Literal["keep", "filter"]
 Group = Literal["length", "popularity"]
 Scorer = Callable[[Batch], Tensor]
-CUTS = (5, 10, 20)
 USERS_AT_ONCE = 256
 Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Ranks:
-    """Where the answers to questions rank among all items.
-
-    Parameters
-    ----------
-    owner : array (n,) int64
-        Question of each answer, 0..Q-1.
-    greater, equal : array (n,) int64
-        Items above and level with it.
-    """
-
-    owner: Ints
-    greater: Ints
-    equal: Ints
-
-
-def _per_user(name: str, k: int) -> Callable[[Ranks], NDArray[np.float64]]:
-    several = {
-        "hr": ranking.several_hit_rate,
-        "ndcg": ranking.several_ndcg,
-        "recall": ranking.recall,
-        "map": ranking.average_precision,
-    }
-    if name == "mrr":
-        return lambda ranks: _first_hit_mrr(ranks, k)
-    return lambda ranks: several[name](ranks.owner, ranks.greater, ranks.equal, k)
-
-
-def _first_hit_mrr(ranks: Ranks, k: int) -> NDArray[np.float64]:
-    """Return the expected reciprocal rank of each owner's best answer."""
-    order = np.lexsort((ranks.greater, ranks.owner))
-    first = order[np.unique(ranks.owner[order], return_index=True)[1]]
-    return ranking.mrr(ranks.greater[first], ranks.equal[first], k)
-
-
-def _mean(function: Callable[[Ranks], NDArray[np.float64]], ranks: Ranks) -> float:
-    return float(function(ranks).mean())
-
-
-METRICS: Mapping[str, Metric] = {
-    f"{name}@{k}": Metric(partial(_mean, _per_user(name, k)), greater_is_better=True)
-    for k in CUTS
-    for name in ("hr", "ndcg", "mrr", "recall", "map")
-}
-
-
-def measure(name: str, ranks: Ranks) -> NDArray[np.float64]:
-    """Return a metric such as ``"ndcg@10"`` for each question: (Q,)."""
-    kind, k = name.split("@")
-    return _per_user(kind, int(k))(ranks)
 
 
 def rank_all(
@@ -177,8 +122,7 @@ def _compare(
         best = max(there, key=means.__getitem__)
         gain, low, high = ranking.paired_bootstrap(ours, values[best])
         row |= {"baseline": means[best], "best": best}
-        higher = Metric(_mean, greater_is_better=True)
-        row["skill"] = skill(means["model"], means[best], higher)
+        row["skill"] = skill(means["model"], means[best], METRICS["ndcg@10"])
         row |= {"gain": gain, "gain_low": low, "gain_high": high}
     return row | {name: mean for name, mean in means.items() if name != "model"}
 

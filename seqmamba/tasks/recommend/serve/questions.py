@@ -61,7 +61,7 @@ def ask_histories(data: Interactions, items: Ids, like: Like) -> Asked:
 
 
 def translate(data: Interactions, items: Ids) -> Interactions:
-    """Number the items of a table as the model does; unknown ones are left out, with a warning."""
+    """Give the items of a table the model's numbers; unknown ones are left out, with a warning."""
     codes = items.codes(data.items.values) + 1  # 0 = unknown
     sequence = codes[data.sequence - 1].astype(np.int32)
     is_known = sequence > 0
