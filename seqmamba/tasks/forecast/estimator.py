@@ -3,11 +3,13 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
@@ -38,7 +40,7 @@ from seqmamba.tasks.forecast.reading.table import (
 from seqmamba.tasks.forecast.verbs import ForecasterVerbs
 from seqmamba.train.anchor import Anchor
 from seqmamba.train.callbacks import Callback
-from seqmamba.train.loop import mean_loss
+from seqmamba.train.loop import Objective, mean_loss
 
 __all__ = ["SMambaForecaster"]
 
@@ -171,6 +173,21 @@ class SMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
         assert batch.y is not None
         observed = batch.extra.get("y_observed")
         return forecast_loss(self.loss, net(batch), batch.y, observed, self.quantiles)
+
+    def _objective(self) -> Objective | None:
+        """Validate by the squared error whatever is trained on: then settings can be compared."""
+        if self.loss == "mse" or self.quantiles:
+            return None
+
+        def squared(net: nn.Module, batch: Batch) -> Tensor:
+            assert batch.y is not None
+            return forecast_loss("mse", net(batch), batch.y, batch.extra.get("y_observed"))
+
+        def measure(net: nn.Module, samples: Samples) -> float:
+            weights = next(chain(net.parameters(), net.buffers()), torch.zeros(()))
+            return mean_loss(squared, str(weights.device), 256)(net, samples)
+
+        return measure
 
     def _anchors(self, info: Info) -> Mapping[str, Anchor]:
         found = self._baselines(info)
