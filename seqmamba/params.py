@@ -141,8 +141,9 @@ def _check_value(label: str, value: Any, declared: Param) -> None:
         raise ConfigError(_type_message(label, value, declared.annotation))
     if isinstance(value, bool) or not isinstance(value, Real):
         return
-    below = declared.low is not None and not value >= declared.low  # "not >=" also catches NaN
-    above = declared.high is not None and not value <= declared.high
+    number = float(value)
+    below = declared.low is not None and not number >= declared.low  # "not >=" also catches NaN
+    above = declared.high is not None and not number <= declared.high
     if below or above:
         low = "-inf" if declared.low is None else f"{declared.low:g}"
         high = "inf" if declared.high is None else f"{declared.high:g}"
