@@ -57,8 +57,8 @@ class Encoder(nn.Module):
     final_norm : bool
     backend : str
         Kernel back-end.
-    **options
-        Options of the direction.
+    **direction_options
+        Options of the direction: :class:`seqmamba.nn.directions.DirectionOptions`.
 
     Raises
     ------
@@ -98,7 +98,7 @@ class Encoder(nn.Module):
         depth_init: bool | None = None,
         final_norm: bool = True,
         backend: str = "auto",
-        **options: Unpack[DirectionOptions],
+        **direction_options: Unpack[DirectionOptions],
     ) -> None:
         super().__init__()
         _check_name("mixer", mixer, MixerName)
@@ -111,20 +111,19 @@ class Encoder(nn.Module):
         self.d_model = d_model
         self.direction = direction
         self.wide_residual = residual_in_fp32 and norm_position == "pre" and norm != "none"
-        size = MixerSize(
-            d_state=d_state,
-            d_conv=d_conv,
-            expand=expand,
-            dt_rank=dt_rank,
-            headdim=headdim,
-            backend=backend,
-        )
-        drops = [drop_path * i / max(n_layers - 1, 1) for i in range(n_layers)]
-        self.layers = nn.ModuleList(
-            Block(
+        size = MixerSize(d_state=d_state, d_conv=d_conv, expand=expand, backend=backend)
+        size |= MixerSize(dt_rank=dt_rank) if mixer == "mamba" else MixerSize(headdim=headdim)
+
+        def block(layer: int) -> Block:
+            return Block(
                 d_model,
                 make_mixer(
-                    d_model, i, mixer=mixer, direction=direction, size=size, options=options
+                    d_model,
+                    layer,
+                    mixer=mixer,
+                    direction=direction,
+                    size=size,
+                    options=direction_options,
                 ),
                 norm=norm,
                 norm_position=norm_position,
@@ -133,11 +132,11 @@ class Encoder(nn.Module):
                 activation=activation,
                 dropout=dropout,
                 mixer_dropout=mixer_dropout,
-                drop_path=drops[i],
+                drop_path=drop_path * layer / max(n_layers - 1, 1),
                 mixer_residual=mixer_residual,
             )
-            for i in range(n_layers)
-        )
+
+        self.layers = nn.ModuleList(block(layer) for layer in range(n_layers))
         self.subtract = nn.Linear(d_model, d_model) if stacking == "subtractive" else None
         self.norm_f = make_norm(norm if final_norm else "none", d_model, norm_eps)
         if norm_position == "pre" if depth_init is None else depth_init:

@@ -66,7 +66,8 @@ class Mamba(ScanParameters, nn.Module):
         Read from the last real token to the first.
     window : int or "lb"
         Power of two; above 1 the scan also looks back from the end of each window (LBMamba, arXiv
-        2506.15976). "lb" is the released choice by length: 4 to 128 tokens, 8 to 256, then 16.
+        2506.15976). "lb" is the released choice by padded length: 4 to 128 tokens, 8 to 256, then
+        16; rows of a batch then depend on its longest.
     backend : str
         Kernel back-end.
 

@@ -144,6 +144,19 @@ def test_steps_equal_forward(mixer: str) -> None:
 
 
 @every_mixer
+def test_steps_in_bfloat16_equal_forward(mixer: str) -> None:
+    encoder = Encoder(8, 2, d_state=4, mixer=mixer).bfloat16()  # type: ignore[arg-type]
+    x = torch.randn(2, 3, 8, dtype=torch.bfloat16)
+    state = encoder.init_state(2)
+
+    y = torch.stack([encoder.step(x[:, t], state)[0] for t in range(3)], 1)
+
+    assert y.dtype == torch.bfloat16
+    assert state[0].ssm.dtype == torch.float32
+    assert_close(y.float(), encoder(x).float(), rtol=5e-2, atol=5e-2)  # bfloat16 products
+
+
+@every_mixer
 def test_pieces_equal_the_whole(mixer: str) -> None:
     encoder = small(mixer=mixer)
     x = torch.randn(2, 9, 8, dtype=torch.float64)

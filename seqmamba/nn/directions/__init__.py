@@ -111,12 +111,11 @@ def make_mixer(
 
     def block(**keywords: Unpack[_BlockKeywords]) -> Mamba | Mamba2:
         kind = cast(Callable[..., Mamba | Mamba2], Mamba if mixer == "mamba" else Mamba2)
-        other = "headdim" if mixer == "mamba" else "dt_rank"
-        sizes = {name: value for name, value in size.items() if name != other}
-        return kind(d_model, **sizes, **keywords)
+        return kind(d_model, **size, **keywords)
 
     if direction in get_args(TwoBranchDirection):
-        return _two_branch(d_model, cast(TwoBranchDirection, direction), size, options)
+        two_branch = cast(Callable[..., TwoBranchMamba], TwoBranchMamba)
+        return two_branch(d_model, direction=direction, **size, **options)
     if direction == "bi_shared":
         return BiShared(block())
     if direction == "bi_sum":
@@ -136,24 +135,6 @@ def make_mixer(
 class _BlockKeywords(TypedDict, total=False):
     reverse: bool
     window: Window
-
-
-def _two_branch(
-    d_model: int, direction: TwoBranchDirection, size: MixerSize, options: DirectionOptions
-) -> TwoBranchMamba:
-    return TwoBranchMamba(
-        d_model,
-        size.get("d_state", 16),
-        size.get("d_conv", 4),
-        size.get("expand", 2),
-        size.get("dt_rank", "auto"),
-        direction=direction,
-        divide_out=options.get("divide_out"),
-        dt_init_b=options.get("dt_init_b", "same"),
-        rate=options.get("rate", 10),
-        pad_mode=options.get("pad_mode", "masked"),
-        backend=size.get("backend", "auto"),
-    )
 
 
 def _check(mixer: MixerName, direction: Direction, options: DirectionOptions) -> None:

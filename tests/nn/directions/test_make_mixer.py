@@ -4,7 +4,7 @@ import pytest
 
 from seqmamba.errors import ConfigError
 from seqmamba.nn import Mamba, Mamba2
-from seqmamba.nn.directions import Direction, DirectionOptions, make_mixer
+from seqmamba.nn.directions import Direction, DirectionOptions, MixerSize, make_mixer
 
 
 @pytest.mark.parametrize(
@@ -60,12 +60,12 @@ def test_alternation_of_local_blocks() -> None:
 
 
 def test_sizes_reach_either_block() -> None:
-    size = {"d_state": 3, "d_conv": 2, "expand": 1, "dt_rank": 5, "headdim": 4}
+    size: MixerSize = {"d_state": 3, "d_conv": 2, "expand": 1}
+    one_size: MixerSize = {**size, "dt_rank": 5}
+    two_size: MixerSize = {**size, "headdim": 4}
 
-    one, two = (
-        make_mixer(8, 0, mixer=mixer, direction="causal", size=size, options={})  # type: ignore[arg-type]
-        for mixer in ("mamba", "mamba2")
-    )
+    one = make_mixer(8, 0, mixer="mamba", direction="causal", size=one_size, options={})
+    two = make_mixer(8, 0, mixer="mamba2", direction="causal", size=two_size, options={})
 
     assert isinstance(one, Mamba)
     assert isinstance(two, Mamba2)
