@@ -54,8 +54,9 @@ def read_text_columns(
     frame = _parse(content, label, form.separator, form.names, first, schema)
     frame.columns = form.names
     if frame.height != form.records - 1 + first:
-        # The parser saw other rows than we did: one of us misreads the file.
-        raise bad_row(content, label, form.separator, len(form.names), first)
+        rows = form.records - 1 + first
+        message = f"{label} has {rows} rows, but the parser found {frame.height}. Please report it."
+        raise DataError(message, where=label, value=frame.height)
     if frame.is_empty():
         raise DataError(f"{label} has a header but no rows.", where=label)
     return frame
@@ -72,7 +73,7 @@ def _parse(
     types = [schema.get(name, pl.String) for name in names]
     source = io.BytesIO(content) if isinstance(content, bytes) else content
     try:
-        return pl.read_csv(
+        frame = pl.read_csv(
             source,
             separator=separator,
             has_header=first == 0,
@@ -80,11 +81,14 @@ def _parse(
             infer_schema=False,
         )
     except (PolarsError, PanicException) as error:
+        if schema:  # as text, so that the cast which follows can name the row
+            return _parse(content, label, separator, names, first, {})
         raise (
             undecodable(content, label)
-            or (None if schema else bad_row(content, label, separator, len(names), first))
-            or DataError(f"{label} cannot be parsed: {_first_line(error)}", where=label)
+            or bad_row(content, label, separator, len(names), first)
+            or DataError(f"{label} cannot be parsed: {_first_line(error)}.", where=label)
         ) from error
+    return frame.with_columns(pl.selectors.float().fill_nan(None))
 
 
 def _first_line(error: BaseException) -> str:

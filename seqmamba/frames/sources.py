@@ -83,7 +83,8 @@ def read(
     label, files = _find(source)
     read_one = partial(_read_one, separator=separator, columns=columns, schema=schema or {})
     frame = _joined([(name, read_one(content, name)) for name, content in files])
-    frame = infer_types(frame, text_columns=text_columns, decimal_comma=decimal_comma)
+    if _suffix(files[0][1]) in TEXT_SUFFIXES:  # other formats carry their types
+        frame = infer_types(frame, text_columns=text_columns, decimal_comma=decimal_comma)
     frame = _typed(frame, text_columns, schema or {}, label)
     if frame.is_empty():
         raise DataError(f"{label} has no rows.", where=label)
@@ -115,12 +116,9 @@ def _read_one(
     columns: Sequence[str] | None,
     schema: Mapping[str, Any],
 ) -> pl.DataFrame:
-    suffix = ".csv"
-    if isinstance(content, Path):
-        suffix = content.suffix.lower()
-        if suffix in CODECS:
-            suffix = Path(content.stem).suffix.lower()
-            content = unpack(content)
+    suffix = _suffix(content)
+    if isinstance(content, Path) and content.suffix.lower() in CODECS:
+        content = unpack(content)
     if suffix in READERS:
         return READERS[suffix](content, name)
     if suffix not in TEXT_SUFFIXES:
@@ -128,6 +126,14 @@ def _read_one(
         raise DataError(f"{name} has no suffix that is known. Known: {known}.", where=name)
     separator = separator or ("\t" if suffix == ".tsv" else None)
     return read_text_columns(content, name, separator=separator, columns=columns, schema=schema)
+
+
+def _suffix(content: Path | bytes) -> str:
+    """Return the suffix that tells the format; standard input is delimited text."""
+    if isinstance(content, bytes):
+        return ".csv"
+    is_packed = content.suffix.lower() in CODECS
+    return Path(content.stem).suffix.lower() if is_packed else content.suffix.lower()
 
 
 def _joined(parts: list[tuple[str, pl.DataFrame]]) -> pl.DataFrame:

@@ -7,6 +7,7 @@ is complete; only if the sums do not fit, a second pass finds the row.
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ SEPARATORS = (",", ";", "\t", "|")
 BOM = b"\xef\xbb\xbf"
 QUOTE, NEWLINE, RETURN = b'"\n\r'
 
+_LONE_RETURN = re.compile(rb"\r(?!\n)")
 _FOREIGN = (
     (b"\x1f\x8b", "gzip data", "give it the suffix .gz"),
     (b"\x28\xb5\x2f\xfd", "Zstandard data", "give it the suffix .zst"),
@@ -92,7 +94,9 @@ def survey(
         raise DataError(message, where=where)
     needs_cleaning = only_returns or (counts.has_blank_lines and len(names) > 1 and not is_clean)
     if not needs_cleaning and counts.separators != counts.records * (len(names) - 1):
-        raise bad_row(content, label, separator, len(names), first=1 if columns else 0)
+        error = bad_row(content, label, separator, len(names), first=1 if columns else 0)
+        assert error is not None  # the sums differ, hence a row does
+        raise error
     return Survey(separator, names, counts.records, needs_cleaning)
 
 
@@ -138,8 +142,10 @@ def undecodable(content: Path | bytes, label: str) -> DataError | None:
     return None
 
 
-def bad_row(content: Path | bytes, label: str, separator: str, width: int, first: int) -> DataError:
-    """Return an error that names the first row whose number of fields differs."""
+def bad_row(
+    content: Path | bytes, label: str, separator: str, width: int, first: int
+) -> DataError | None:
+    """Return an error that names the first row with another number of fields, or None."""
     record, inside, open_fields = first, 0, 0
     for block in blocks(content):
         codes = np.frombuffer(block.removeprefix(BOM), np.uint8)
@@ -161,7 +167,7 @@ def bad_row(content: Path | bytes, label: str, separator: str, width: int, first
         record += len(lines)
         inside = (inside + len(quotes)) & 1
         open_fields = len(commas) - int(np.searchsorted(commas, lines[-1] if len(lines) else 0))
-    return DataError(f"{label} cannot be parsed as delimited text.", where=label)
+    return None
 
 
 def _refuse_foreign(head: bytes, label: str) -> None:
@@ -257,7 +263,11 @@ class _Counts:
             self._add_quoted(codes, bool(lone))
         else:
             if lone and not self.returns:
-                self.first_return = self.first + self.newlines
+                place = _LONE_RETURN.search(block)
+                assert place is not None  # there is one: they were counted
+                self.first_return = (
+                    self.first + self.newlines + block.count(b"\n", 0, place.start())
+                )
             self.returns += lone
             self.separators += int(np.count_nonzero(codes == self.separator))
             self.newlines += int(np.count_nonzero(codes == NEWLINE))
