@@ -242,12 +242,18 @@ class BaseEstimator(sklearn.base.BaseEstimator):  # type: ignore[misc]  # scikit
         digest = hashlib.sha256(repr(self.info_).encode()).hexdigest()[:16]
         return "\n".join(f"{k}={v!r}" for k, v in {**facts, "data": digest}.items())
 
+    @property
+    def n_features_in_(self) -> int:
+        """Number of channels that ``fit`` saw."""
+        return int(self.info_.channels)
+
     # -- predict -------------------------------------------------------------------------------
 
     def predict(self, X: Any) -> Any:
         """Return predictions in the library and row order of the input."""
         check_is_fitted(self, "net_")
         samples = self._read(X, None, False)
+        self.info_.check_same_features(samples.info)
         return self._decode(self._outputs(samples), samples)
 
     def _outputs(

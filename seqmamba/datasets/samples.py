@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seqmamba.errors import DataError
+
 __all__ = ["Batch", "Info", "Samples"]
 
 
@@ -82,6 +84,28 @@ class Info:
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
         return asdict(self)
+
+    def check_same_features(self, found: "Info") -> None:
+        """Compare the channels of new data with those of ``fit``.
+
+        Raises
+        ------
+        DataError
+            Other channels, or the same in another order; names what is missing and what is new.
+        """
+        mine, theirs = self.feature_names, found.feature_names
+        if found.channels == self.channels and theirs == mine:
+            return
+        missing = [name for name in mine if name not in theirs]
+        new = [name for name in theirs if name not in mine]
+        parts = [f"Missing: {', '.join(missing)}."] if missing else []
+        parts += [f"Unknown: {', '.join(new)}."] if new else []
+        order = f"Their order: {', '.join(theirs)}."
+        raise DataError(
+            f"the model was fitted on {self.channels} channels ({', '.join(mine)}); these data "
+            f"have {found.channels}. {' '.join(parts) or order}",
+            column=next(iter(missing + new), None),
+        )
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
