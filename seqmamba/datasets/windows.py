@@ -168,9 +168,11 @@ class WindowSamples:
         """Cut by time: the windows of the last rows of each group are held out.
 
         A held-out window may look back into the training part; no training window reaches into the
-        held-out rows. A fraction holds out at least ``h`` rows; a count is a number of rows.
+        held-out rows. See :func:`held_out_rows`.
         """
-        border = self.panel.lengths - held_out_rows(self.panel.lengths, held_out, self.h)
+        border = self.panel.lengths - held_out_rows(
+            self.panel.lengths, held_out, self.h, self.first + self.h
+        )
         n_train = np.minimum(
             np.maximum((border - self.h - self.first) // self.stride + 1, 0), self.count
         )
@@ -187,12 +189,23 @@ class WindowSamples:
         return train, valid
 
 
-def held_out_rows(lengths: Int64, held_out: float | int, h: int) -> Int64:
-    """Return how many rows of each group are held out: (G,)."""
-    if isinstance(held_out, int) and not isinstance(held_out, bool) and held_out >= 1:
-        return np.full(len(lengths), held_out)
-    rows = np.floor(lengths * float(held_out)).astype(np.int64)
-    return np.where(rows > 0, np.maximum(rows, h), 0) if held_out else np.zeros_like(lengths)
+def held_out_rows(lengths: Int64, held_out: float | int, h: int, needed: Int64) -> Int64:
+    """Return how many rows of each group are held out: (G,).
+
+    Parameters
+    ----------
+    held_out : float or int
+        A fraction holds out at least h rows, and none of a group that would keep fewer than
+        ``needed`` rows; a count holds out that many rows of every group.
+    needed : (G,)
+        Rows of one training window.
+    """
+    if isinstance(held_out, int) and held_out >= 1:
+        return np.minimum(np.full(len(lengths), held_out), lengths)
+    if not held_out:
+        return np.zeros_like(lengths)
+    rows = np.maximum(np.floor(lengths * float(held_out)).astype(np.int64), h)
+    return np.where(lengths - rows >= needed, rows, 0)
 
 
 def fill_forward(x: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

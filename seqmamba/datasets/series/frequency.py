@@ -65,10 +65,10 @@ class Frequency:
             return cls("integer", max(int(text), 1))
         match = _SPELLED.fullmatch(text.strip())
         count, unit = (int(match[1] or 1), match[2]) if match else (0, "")
-        if unit in ("B", "bd"):
-            return cls("business", count, time_zone)
         lower = unit.lower()
-        if unit in ("M", "MS", "ME", "mo") or lower[:1] in ("q", "y"):
+        if unit in ("B", "bd") and count:
+            return cls("business", count, time_zone)
+        if (unit in ("M", "MS", "ME", "mo") or lower[:1] in ("q", "y")) and count:
             if lower in _MONTHS:
                 return cls("month", count * _MONTHS[lower], time_zone)
         elif lower in _FIXED_US and count:

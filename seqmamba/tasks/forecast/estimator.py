@@ -95,9 +95,8 @@ class SMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
         assert isinstance(samples, WindowSamples)
         panel = samples.panel
         held_out = self._held_out() if eval_set is None else 0
-        stop = panel.lengths - np.minimum(
-            held_out_rows(panel.lengths, held_out, self.h), panel.lengths
-        )
+        needed = samples.first + self.h
+        stop = panel.lengths - held_out_rows(panel.lengths, held_out, self.h, needed)
         scaling = Scaling.learn(panel, stop, self.scaler)
         self.center_, self.scale_ = scaling.center, scaling.scale
         self.covariate_center_, self.covariate_scale_ = scaling.cov_center, scaling.cov_scale
