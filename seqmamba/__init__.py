@@ -10,10 +10,12 @@ if TYPE_CHECKING:
     from seqmamba.environment import info
     from seqmamba.tasks import load
     from seqmamba.tasks.forecast.estimator import SMambaForecaster
+    from seqmamba.tasks.recommend.estimator import SIGMARecommender
 
-__all__ = ["SMambaForecaster", "__version__", "info", "load"]
+__all__ = ["SIGMARecommender", "SMambaForecaster", "__version__", "info", "load"]
 
 _HOMES = {
+    "SIGMARecommender": "seqmamba.tasks.recommend.estimator",
     "SMambaForecaster": "seqmamba.tasks.forecast.estimator",
     "info": "seqmamba.environment",
     "load": "seqmamba.tasks",

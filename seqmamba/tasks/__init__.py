@@ -13,6 +13,7 @@ __all__ = ["TASKS", "Task", "get_task", "load"]
 
 _OURS = {
     "forecast": "seqmamba.tasks.forecast:TASK",
+    "recommend": "seqmamba.tasks.recommend:TASK",
 }
 
 
