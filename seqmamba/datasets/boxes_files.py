@@ -13,7 +13,7 @@ from seqmamba.datasets.boxes_mot import Part, mot_sequence, read_mot, write_mot
 from seqmamba.errors import ConfigError, DataError
 from seqmamba.params import nearest
 
-__all__ = ["read_boxes", "read_boxes_counted", "read_points", "write_boxes"]
+__all__ = ["like_of", "read_boxes", "read_boxes_counted", "read_points", "write_boxes"]
 
 _FOLDERS = {"truth": "gt/gt.txt", "detections": "det/det.txt"}
 _ARRAY = ("frame", "track_id", *BOX, "confidence", "class_id")
@@ -53,6 +53,13 @@ def read_boxes_counted(
         return check_boxes(_from_array(source), on_error=on_error, source="the array")
     table, _ = frames.read(source)
     return check_boxes(table, on_error=on_error)
+
+
+def like_of(source: Any) -> frames.Like:
+    """Return the library that an answer goes back to; polars for files and arrays."""
+    if isinstance(source, str | Path | np.ndarray):
+        return frames.Like("file")
+    return frames.read(source)[1]
 
 
 def read_points(source: Any, columns: Sequence[str]) -> pl.DataFrame:

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from seqmamba.datasets.simulate.detector import detections
 from seqmamba.errors import ConfigError
 
-__all__ = ["Kind", "dancers", "make_dancers"]
+__all__ = ["Kind", "dance_demo", "dancers", "make_dancers"]
+
+Tables = tuple[pl.DataFrame, pl.DataFrame]
 
 Array = NDArray[np.float64]
 Kind = Literal["dance", "linear"]
@@ -118,6 +120,11 @@ def make_dancers(
             "class_id": np.zeros(len(frame), np.int64),
         }
     )
+
+
+def dance_demo(seed: int = 0) -> tuple[Tables, Tables]:
+    """Return tracks and detections of 4 videos to learn from and of 2 others to score on."""
+    return dancers(4, seed=seed + 100), dancers(2, seed=seed)
 
 
 def _dance(

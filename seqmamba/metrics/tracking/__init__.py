@@ -6,9 +6,12 @@ from seqmamba.metrics.tracking.displacement import ade, fde, horizon_iou
 from seqmamba.metrics.tracking.hota import HotaCounts, count_hota
 from seqmamba.metrics.tracking.identity import IdentityCounts, count_identity
 from seqmamba.metrics.tracking.overlap import biou, giou, hmiou, iou
+from seqmamba.metrics.tracking.registry import METRICS, STEPS
 from seqmamba.metrics.tracking.scores import score_clips
 
 __all__ = [
+    "METRICS",
+    "STEPS",
     "ClearCounts",
     "Clip",
     "HotaCounts",

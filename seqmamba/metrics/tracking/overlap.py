@@ -56,7 +56,7 @@ def hmiou(first: Boxes, second: Boxes) -> Values:
 
 
 def biou(first: Boxes, second: Boxes, buffer: float = BUFFER) -> Values:
-    """Return IoU in [0, 1] after all sides moved out by ``buffer`` of the box (arXiv 2211.14317)."""
+    """Return IoU in [0, 1] after all sides moved out by ``buffer`` of the box; arXiv 2211.14317."""
     return iou(_enlarge(first, buffer), _enlarge(second, buffer))
 
 

@@ -1,1 +1,22 @@
 """Multi-object tracking with a motion model that is learned from tracks."""
+
+from seqmamba.metrics.tracking import METRICS
+from seqmamba.tasks.task import Task
+
+TASK = Task(
+    name="track",
+    summary="predict the motion of objects and track them",
+    estimator="seqmamba.tasks.track.estimator:MotionPredictor",
+    metrics=METRICS,
+    objective="iou_5",
+    demo="seqmamba.datasets.simulate.dance:dance_demo",
+    demo_params={
+        "d_model": 32,
+        "n_layers": 2,
+        "d_state": 8,
+        "max_epochs": 4,
+        "horizon_train": 3,
+        "random_state": 0,
+    },
+    verbs={"evaluate": "evaluate", "run": "run", "simulate": "simulate", "render": "render"},
+)

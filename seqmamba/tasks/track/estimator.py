@@ -1,27 +1,42 @@
 """The motion predictor: fitted on tracks, used alone or inside a tracker."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-import torch
+import numpy as np
+import polars as pl
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
-from torch.nn import functional
 
 from seqmamba.base import BaseEstimator
+from seqmamba.datasets.boxes import OnError
+from seqmamba.datasets.boxes_files import like_of, read_boxes, read_boxes_counted
 from seqmamba.datasets.samples import Batch, Info, Samples
-from seqmamba.params import Choice, IntRange, Uniform, param
-from seqmamba.tasks.track.baselines import KalmanAnchor, LastAnchor, LinearAnchor
+from seqmamba.datasets.simulate.dance import Kind, dancers
+from seqmamba.frames import write
+from seqmamba.metrics.tracking.overlap import Similarity
+from seqmamba.params import Choice, IntRange, Uniform, check_params, param
+from seqmamba.tasks.track.baselines import KalmanAnchor, LastAnchor, LinearAnchor, ridge
+from seqmamba.tasks.track.comparison import compare_forecasts, compare_tracking, only, with_skill
 from seqmamba.tasks.track.forecast import (
     HORIZONS,
-    giou,
+    collect,
+    forecast,
+    forecast_table,
     mean_horizon_loss,
 )
+from seqmamba.tasks.track.losses import motion_loss
 from seqmamba.tasks.track.model import MotionNet, Scale, ScaleName, rollout
+from seqmamba.tasks.track.motion.kalman import KalmanMotion
 from seqmamba.tasks.track.motion.learned import MTPMotion
+from seqmamba.tasks.track.motion.linear import LinearARMotion
+from seqmamba.tasks.track.motion.model import MotionModel, NoMotion
 from seqmamba.tasks.track.noise import Noise, flip
-from seqmamba.tasks.track.offsets import LIMIT
+from seqmamba.tasks.track.online.rules import Association
+from seqmamba.tasks.track.online.tables import describe, score_results
+from seqmamba.tasks.track.online.tracker import Tracker
+from seqmamba.tasks.track.render import Movie, movie
 from seqmamba.tasks.track.windows import TrackWindows, read_tracks
 from seqmamba.train.anchor import Anchor
 from seqmamba.train.loop import Objective
@@ -30,9 +45,7 @@ from seqmamba.train.seeds import stream
 __all__ = ["MotionPredictor"]
 
 WIDTHS = {"small": 64, "paper": 512}
-DECAY = 0.8  # weight of each further step of a multi-step loss
 IMAGE_GAIN = 50.0  # without it the loss hardly moves
-BETA = {"box": 0.2, "image": 1.0, "std": 0.2}  # bend of the smooth L1 loss
 
 
 @dataclass(eq=False, repr=False)
@@ -85,15 +98,15 @@ class MotionPredictor(BaseEstimator):
     clip_norm: float | None = param(1.0, "largest gradient norm", low=0, group="training")
 
     _task: ClassVar[str] = "track"
-    _state_names: ClassVar[tuple[str, ...]] = ("fps_",)
+    _state_names: ClassVar[tuple[str, ...]] = ("fps_", "linear_")
     _default_learning_rate: ClassVar[float] = 2e-3
     _default_val_size: ClassVar[float | int] = 0.15
 
     # -- hooks ---------------------------------------------------------------------------------
 
     def _read(self, X: Any, y: Any, fit: bool, **tables: Any) -> Samples:
-        """Cut tracks into windows; ``y`` or ``detections``: what a detector saw of them."""
-        detections = tables.get("detections", y)
+        """Cut tracks into windows; ``y`` or ``detections_df``: what a detector saw of them."""
+        detections = tables.get("detections_df", y)
         tracks = read_tracks(X, self.columns)
         seen = None if detections is None else read_tracks(detections, self.columns)
         ahead = max(self.horizon_train, *HORIZONS)
@@ -143,24 +156,13 @@ class MotionPredictor(BaseEstimator):
         return Noise(level=level, gap=self.gap_probability)
 
     def _loss(self, net: nn.Module, batch: Batch) -> Tensor:
-        if net.training:
-            batch = self._augmented(batch)
-        assert batch.y is not None
-        scale, steps = self._scale(self.info_).to(batch.x.device), self.horizon_train
-        unit = scale(batch.x[:, -1])
-        unit = unit[:, None] if unit.ndim == 2 else unit
-        boxes = rollout(net, scale, batch, steps)
-        known = batch.extra["known"][:, :steps]
-        start = batch.x[:, -1:]
-        predicted = ((boxes - start) / unit).clamp(-2 * LIMIT, 2 * LIMIT)
-        target = ((batch.y[:, :steps] - start) / unit).clamp(-LIMIT, LIMIT)
-        error = functional.smooth_l1_loss(
-            predicted, target, beta=BETA[self.scale], reduction="none"
-        ).mean(dim=-1)
-        if self.giou_weight:
-            error = error + self.giou_weight * (1 - giou(boxes, batch.y[:, :steps]))
-        weight = DECAY ** torch.arange(steps, device=error.device) * known
-        return (error * weight).sum() / weight.sum().clamp(min=1e-9)
+        return motion_loss(
+            net,
+            self._scale(self.info_).to(batch.x.device),
+            self._augmented(batch) if net.training else batch,
+            steps=self.horizon_train,
+            giou_weight=self.giou_weight,
+        )
 
     def _augmented(self, batch: Batch) -> Batch:
         noise, x, y = self._noise(), batch.x, batch.y
@@ -179,6 +181,10 @@ class MotionPredictor(BaseEstimator):
 
         return measure
 
+    def _finish(self, train: Samples, valid: Samples | None) -> None:
+        """Keep ridge weights beside the network, as its yardstick."""
+        self.linear_ = ridge(train, self._scale(self.info_), self._noise())
+
     # -- answers -------------------------------------------------------------------------------
 
     def as_motion_model(self) -> MTPMotion:
@@ -186,3 +192,195 @@ class MotionPredictor(BaseEstimator):
         check_is_fitted(self, "net_")
         scale = self._scale(self.info_).to(next(self.net_.parameters()).device)
         return MTPMotion(self.net_, scale, self.q, damping=self.damping, repair=self.repair)
+
+    # the answer is a table of future boxes, and not one output per sample
+    def predict(self, X: Any, *, h: int = 10, origin: Literal["end", "all"] = "end") -> Any:
+        """Forecast the boxes that follow.
+
+        Parameters
+        ----------
+        X : path, folder, table or array
+            Tracks.
+        h : int
+            Frames ahead.
+        origin : {"end", "all"}
+            From the end of every track, or from each of its frames.
+
+        Returns
+        -------
+        table
+            ``sequence, track_id, frame, step`` and the columns of the boxes or points, in the
+            caller's library; ``step`` counts from 1.
+        """
+        check_is_fitted(self, "net_")
+        tracks = read_tracks(X, self.columns).sort("sequence", "track_id", "frame")
+        windows = TrackWindows.for_forecast(
+            tracks, self.q, columns=self.columns, last_only=origin == "end"
+        )
+        with self._threads():
+            boxes = forecast(self.net_, self._scale(self.info_), windows, h)
+        return write(forecast_table(tracks, windows.origins, boxes, self.columns), like_of(X))
+
+    # scored by horizon and inside a tracker, where the baselines are motion models too
+    def evaluate(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        metrics: Sequence[str] | None = None,
+        association: Association = "wide",
+        similarity: Similarity = "iou",
+        max_lost: int = 30,
+    ) -> pl.DataFrame:
+        """Score a fitted model beside no motion, Kalman and ridge; or score given tracks.
+
+        Parameters
+        ----------
+        X : path, folder, table or array
+            True tracks.
+        y : same, or None
+            With a fitted model: detections of the same videos; all motion models then run in the
+            same tracker. Without: tracks to be scored, per video and combined.
+        metrics : sequence of str or None
+            Scores to show; None = all.
+        association, similarity, max_lost
+            Of the tracker.
+
+        Returns
+        -------
+        DataFrame
+            With a model ``metric, value, baseline, skill`` and one column per baseline:
+            ``iou_1`` to ``iou_10`` are the overlap of forecasts 1 to 10 frames ahead.
+        """
+        truth = read_boxes(X, "truth")
+        if not hasattr(self, "net_"):
+            return score_results(truth, y)
+        seen = None if y is None else read_boxes_counted(y, "detections")[0]
+        windows = self._read(truth, seen, False)
+        assert isinstance(windows, TrackWindows)
+        settings = {"association": association, "similarity": similarity, "max_lost": max_lost}
+        with self._threads():
+            tables = [compare_forecasts(self._motions(damping=1.0), windows)]
+            if seen is not None:
+                motions = self._motions(damping=self.damping)
+                tables.append(compare_tracking(motions, truth, seen, **settings))
+        table = with_skill(pl.concat(tables))
+        return table if metrics is None else only(table, metrics)
+
+    def _motions(self, damping: float) -> dict[str, MotionModel]:
+        """Return this model, as "value", and its baselines."""
+        own = self.as_motion_model()
+        own.damping = damping
+        linear = LinearARMotion(self.linear_, damping=damping, repair=self.repair)
+        return {"value": own, "none": NoMotion(), "kalman": KalmanMotion(), "linear": linear}
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return minus the mean error of the next centre in sizes of the box; greater is better."""
+        check_is_fitted(self, "net_")
+        windows = self._read(X, y, False)
+        scale = self._scale(self.info_)
+
+        def step(batch: Batch) -> Tensor:
+            return rollout(self.net_, scale, batch, 1)
+
+        with self._threads():
+            truth, boxes, known = collect(step, windows)
+        error = np.linalg.norm(truth[:, 0, :2] - boxes[:, 0, :2], axis=-1)
+        size = np.sqrt(truth[:, 0, 2:].prod(axis=-1)) if truth.shape[-1] == 4 else 1.0
+        return -float((error / size)[known[:, 0]].mean())
+
+    # tracks are told by videos, ids and gaps
+    def inspect(self, X: Any, y: Any = None, **tables: Any) -> pl.DataFrame:
+        """Read and check tracks or detections, and return what was understood: fact, value."""
+        check_params(self)
+        return describe(read_tracks(X, self.columns))
+
+    # -- further commands ----------------------------------------------------------------------
+
+    def run(
+        self,
+        X: Any,
+        *,
+        model: str | None = None,
+        association: Association = "wide",
+        similarity: Similarity = "iou",
+        max_lost: int = 30,
+        min_hits: int = 2,
+        on_error: OnError = "raise",
+    ) -> Any:
+        """Track whole videos of detections online.
+
+        Parameters
+        ----------
+        X : path, folder, table or array
+            Detections.
+        model : str or None
+            kalman, kalman-xyah, kalman-xysr, none, linear or the file of a fitted model; None =
+            this model, or kalman if it is not fitted.
+        association : {"wide", "mambatrack", "byte"}
+            Order and gates of the matching.
+        similarity : {"iou", "giou", "hmiou", "biou"}
+            Overlap of boxes.
+        max_lost, min_hits, on_error
+            See :class:`Tracker`.
+        """
+        motion = model or (self if hasattr(self, "net_") else "kalman")
+        tracker = Tracker(
+            motion=motion,
+            association=association,
+            similarity=similarity,
+            max_lost=max_lost,
+            min_hits=min_hits,
+            on_error=on_error,
+        )
+        return tracker.run(X)
+
+    def simulate(
+        self,
+        *,
+        n_sequences: int = 6,
+        seed: int = 0,
+        kind: Kind = "dance",
+        part: Literal["truth", "detections"] = "detections",
+    ) -> pl.DataFrame:
+        """Simulate dancers or pedestrians and a detector.
+
+        Parameters
+        ----------
+        n_sequences : int
+            Videos of 300 frames.
+        seed : int
+            Of the first video.
+        kind : {"dance", "linear"}
+            Crossings and abrupt turns, or walkers.
+        part : {"truth", "detections"}
+            Which table to return.
+        """
+        truth, seen = dancers(n_sequences, seed=seed, kind=kind)
+        return truth if part == "truth" else seen
+
+    def render(
+        self,
+        X: Any,
+        *,
+        frames: str | None = None,
+        sequence: str | None = None,
+        first: int = 1,
+        last: int | None = None,
+        size_factor: float = 0.5,
+    ) -> Movie:
+        """Draw tracks or detections as .gif, .png or .mp4.
+
+        Parameters
+        ----------
+        X : path, folder, table or array
+        frames : path or None
+            Folder with the images of the video; None = a blank canvas.
+        sequence : str or None
+            Video to draw; None = the first.
+        first, last : int
+            Frames to draw.
+        size_factor : float
+            Pixels of the picture per pixel of the video.
+        """
+        return movie(read_boxes(X), frames, sequence, first, last, size_factor)

@@ -14,8 +14,9 @@ from seqmamba.datasets.samples import Batch, Samples
 from seqmamba.metrics.tracking.overlap import iou
 from seqmamba.tasks.track.model import Scale, rollout
 from seqmamba.tasks.track.noise import Noise
+from seqmamba.tasks.track.windows import TrackWindows
 
-__all__ = ["HORIZONS", "collect", "forecast_table", "giou", "mean_horizon_loss", "step_scores"]
+__all__ = ["HORIZONS", "collect", "forecast", "forecast_table", "mean_horizon_loss", "step_scores"]
 
 HORIZONS = (1, 5, 10)
 MOST_WINDOWS = 4096  # validation looks at no more, evenly spaced
@@ -91,6 +92,15 @@ def step_scores(
     return mean
 
 
+def forecast(net: Any, scale: Scale, windows: TrackWindows, h: int) -> NDArray[np.float64]:
+    """Return the next ``h`` boxes (corners) or points of all windows: (N, h, C)."""
+    device = next(net.parameters()).device
+    scale = scale.to(device)
+    _, boxes, _ = collect(lambda batch: rollout(net, scale, batch.to(device), h), windows)
+    boxes[..., :2] += windows.seen[windows.origins][:, None, :2]
+    return to_corners(boxes) if boxes.shape[-1] == 4 else boxes
+
+
 def forecast_table(
     tracks: pl.DataFrame,
     rows: NDArray[np.int64],
@@ -116,13 +126,3 @@ def forecast_table(
         pl.Series("step", step),
         *(pl.Series(name, values[:, i]) for i, name in enumerate(columns)),
     )
-
-
-def giou(first: Tensor, second: Tensor) -> Tensor:
-    """Return the generalised IoU of boxes ``cx, cy, w, h``: (..., 4), (..., 4) -> (...)."""
-    low = torch.stack([first[..., :2] - first[..., 2:] / 2, second[..., :2] - second[..., 2:] / 2])
-    high = torch.stack([first[..., :2] + first[..., 2:] / 2, second[..., :2] + second[..., 2:] / 2])
-    overlap = (high.amin(dim=0) - low.amax(dim=0)).clamp(min=0).prod(dim=-1)
-    hull = (high.amax(dim=0) - low.amin(dim=0)).prod(dim=-1).clamp(min=1e-9)
-    union = first[..., 2:].prod(dim=-1) + second[..., 2:].prod(dim=-1) - overlap
-    return overlap / union.clamp(min=1e-9) - (hull - union) / hull

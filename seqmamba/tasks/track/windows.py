@@ -106,6 +106,21 @@ class TrackWindows:
             )
         return cls(truth, seen, first, last, sequence, origins, q, h)
 
+    @classmethod
+    def for_forecast(
+        cls, tracks: pl.DataFrame, q: int, *, columns: Sequence[str], last_only: bool
+    ) -> Self:
+        """Return windows that end at the last row of each track, or at every row."""
+        values = tracks.select(columns).to_numpy()
+        truth = to_centre(values) if len(columns) == 4 else values
+        sequence = tracks["sequence"].rank("dense").to_numpy().astype(np.int64)
+        track, rows = tracks["track_id"].to_numpy(), np.arange(len(truth))
+        first, last = _runs(sequence, track, tracks["frame"].to_numpy())
+        ends = np.ones(len(rows), bool)
+        ends[:-1] = (np.diff(sequence) != 0) | (np.diff(track) != 0)
+        origins = rows[ends] if last_only else rows
+        return cls(truth, truth, first, last, sequence, origins, q, 1)
+
     @property
     def info(self) -> Info:
         """Channels, length of the histories, scale and its unit."""

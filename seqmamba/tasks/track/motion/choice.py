@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from seqmamba.errors import ConfigError, SeqmambaWarning
 from seqmamba.params import nearest
 from seqmamba.tasks.track.motion.kalman import KalmanMotion
+from seqmamba.tasks.track.motion.linear import LinearARMotion
 from seqmamba.tasks.track.motion.model import MotionModel, NoMotion
 
 __all__ = ["NAMED", "motion_model"]

@@ -9,13 +9,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seqmamba import frames
-from seqmamba.datasets.boxes import BOX, OnError, check_boxes
-from seqmamba.datasets.boxes_files import read_boxes_counted
-from seqmamba.errors import DataError
+from seqmamba.datasets.boxes import BOX, NO_ID, OnError, check_boxes
+from seqmamba.datasets.boxes_files import read_boxes, read_boxes_counted
+from seqmamba.errors import ConfigError, DataError
 from seqmamba.frames import Like
 from seqmamba.metrics.tracking import Clip, score_clips
 
-__all__ = ["by_sequence", "frame_blocks", "read_detection_table", "score_tables", "tracks_table"]
+__all__ = ["by_sequence", "describe", "frame_blocks", "read_detection_table", "score_results"]
+__all__ += ["score_tables", "tracks_table"]
 
 Rows = NDArray[np.float64]
 
@@ -89,6 +90,54 @@ def score_tables(truth: pl.DataFrame, tracks: pl.DataFrame) -> pl.DataFrame:
         for name, part in true.items()
     }
     return score_clips(clips)
+
+
+def score_results(truth: pl.DataFrame, results: Any) -> pl.DataFrame:
+    """Return the scores of tracks that were made elsewhere; see :func:`score_tables`."""
+    if results is None:
+        raise ConfigError(
+            "scores need tracks beside the truth, or a fitted model and, for scores of the "
+            "tracker, detections."
+        )
+    tracks = read_boxes(results)
+    if (tracks["track_id"] == NO_ID).any():
+        raise DataError(
+            f"{(tracks['track_id'] == NO_ID).sum()} rows of the tracks have no track_id; these "
+            "are detections. Track them first.",
+            column="track_id",
+            value=NO_ID,
+        )
+    return score_tables(truth, tracks)
+
+
+def describe(table: pl.DataFrame) -> pl.DataFrame:
+    """Return what a table of tracks or detections holds: fact, value."""
+    named = table.filter(pl.col("track_id") != NO_ID) if "track_id" in table.columns else table
+    ordered = named.sort("sequence", "track_id", "frame")
+    jumps = ordered.select(
+        pl.col("frame").diff().over("sequence", "track_id").fill_null(1) > 1
+    ).to_series()
+    per_track = named.group_by("sequence", "track_id").len()["len"]
+    facts = {
+        "rows": len(table),
+        "sequences": table["sequence"].n_unique(),
+        "frames": table.select(pl.struct("sequence", "frame").n_unique()).item(),
+        "first frame": table["frame"].min(),
+        "last frame": table["frame"].max(),
+        "tracks": len(per_track),
+        "gaps in tracks": int(jumps.sum()),
+        "rows without track": len(table) - len(named),
+        "shortest track": per_track.min(),
+        "longest track": per_track.max(),
+        "classes": ", ".join(map(str, table["class_id"].unique().sort())),
+    }
+    if set(BOX) <= set(table.columns):
+        boxes = table.select(BOX).to_numpy()
+        width, height = np.median(boxes[:, 2:] - boxes[:, :2], axis=0)
+        facts["median box"] = f"{width:.1f} x {height:.1f}"
+        facts["image needed"] = f"{boxes[:, 2].max():.0f} x {boxes[:, 3].max():.0f}"
+    rows = [(name, str(value)) for name, value in facts.items() if value is not None]
+    return pl.DataFrame(rows, schema=["fact", "value"], orient="row")
 
 
 def _triple(part: pl.DataFrame) -> tuple[Any, Any, Any]:
