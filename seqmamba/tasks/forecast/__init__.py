@@ -10,6 +10,6 @@ TASK = Task(
     metrics=METRICS,
     objective="mae",
     demo="seqmamba.datasets.simulate.panels:demand",
-    demo_params={"h": 24, "d_model": 64, "max_epochs": 3, "learning_rate": 1e-3, "random_state": 0},
+    demo_params={"h": 24, "d_model": 64, "max_epochs": 5, "learning_rate": 3e-3, "random_state": 0},
     verbs={"backtest": "cross_validation"},
 )

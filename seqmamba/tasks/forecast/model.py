@@ -114,7 +114,7 @@ class SMamba(nn.Module):
         if observed is not None:  # nothing was seen before these cells
             x = x * observed.cummax(dim=1).values
         tokens = self._tokens(x, n, batch)  # (B, V, D)
-        tokens = self.encoder(self.dropout(tokens), mask=_mask(batch, n, tokens.shape[1]))
+        tokens = self._encode(self.dropout(tokens), _mask(batch, n, tokens.shape[1]))
         y = self.head(tokens[:, :n])  # (B, N, H * Q)
         if not self.n_quantiles:
             return self._level(y.transpose(1, 2), n, mu, sd)  # (B, H, N)
@@ -144,6 +144,15 @@ class SMamba(nn.Module):
             tokens = torch.cat(parts, dim=1)
         return tokens
 
+    def _encode(self, tokens: Tensor, real: Tensor | None) -> Tensor:
+        """Run the encoder; padded series go behind all real tokens, so that none stands between."""
+        if real is None:
+            encoded: Tensor = self.encoder(tokens)
+            return encoded
+        order = (~real).to(torch.uint8).argsort(dim=1, stable=True)
+        tokens = _take(tokens, order)
+        return _take(self.encoder(tokens, lengths=real.sum(dim=1)), order.argsort(dim=1))
+
     def _level(self, y: Tensor, n: int, mu: Tensor | None, sd: Tensor | None) -> Tensor:
         """Undo the instance normalisation."""
         if mu is None or sd is None:
@@ -162,6 +171,11 @@ def _moments(x: Tensor, observed: Tensor | None) -> tuple[Tensor, Tensor]:
     mu = (x * weight).sum(dim=1, keepdim=True) / count
     var = ((x - mu).square() * weight).sum(dim=1, keepdim=True) / count
     return mu, torch.sqrt(var + EPSILON)
+
+
+def _take(tokens: Tensor, order: Tensor) -> Tensor:
+    """Reorder the tokens of each row: (B, V, D), (B, V) -> (B, V, D)."""
+    return tokens.gather(1, order.unsqueeze(2).expand_as(tokens))
 
 
 def _add(tokens: Tensor, first: Tensor) -> Tensor:
