@@ -1,11 +1,14 @@
 """Shared by all tests: tolerances, the folder of real data, one thread."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+
+from seqmamba import tasks
 
 TOLERANCES = {  # architecture specification, section 20
     torch.float64: {"rtol": 1e-10, "atol": 1e-10},
@@ -37,3 +40,20 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(former)
+
+
+@pytest.fixture(scope="module")
+def third_party(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Install the task ``regress`` of another package; gives its folder for ``PYTHONPATH``."""
+    site = tmp_path_factory.mktemp("site")
+    information = site / "seqmamba_regress-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Name: seqmamba-regress\nVersion: 1.0\n")
+    entry = "[seqmamba.tasks]\nregress = seqmamba_regress:TASK\n"
+    (information / "entry_points.txt").write_text(entry)
+    package = Path(__file__).parent / "third_party" / "seqmamba_regress"
+    shutil.copytree(package, site / "seqmamba_regress")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(site)
+        patch.setattr(tasks.TASKS, "_paths", vars(type(tasks.TASKS)())["_paths"])
+        yield site
