@@ -38,7 +38,8 @@ class Extension:
         assert not recompute
         leaves: list[Any] = [None if t is None else t.detach().requires_grad_() for t in tensors]
         with torch.enable_grad():
-            result = selective_scan_fn(*leaves, delta_softplus=softplus)
+            u, delta, A, B, C, D, gate, bias = leaves
+            result = selective_scan_fn(u, delta, A, B, C, D, gate, bias, softplus)
         present = [t for t in leaves if t is not None]
         found = iter(torch.autograd.grad(result, present, d_out))
         du, ddelta, dA, dB, dC, dD, dz, dbias = (
