@@ -22,7 +22,7 @@ __all__ = ["write"]
 
 # A spreadsheet runs a cell that starts like this as a formula, unless it is a plain number.
 _FORMULA = r"^[=+\-@\t\r]"
-_NUMBER = r"^[+-]?[0-9]+(\.[0-9]+)?$"
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 
 
 def write(table: pl.DataFrame | pl.LazyFrame, like_or_path: Like | str | os.PathLike[str]) -> Any:
