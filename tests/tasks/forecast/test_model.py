@@ -15,7 +15,12 @@ from seqmamba.tasks.forecast.model import SMamba, TokenLayout
 
 
 def network(
-    size: int = 12, h: int = 5, d_model: int = 16, d_state: int = 3, n_layers: int = 2, **options: Any
+    size: int = 12,
+    h: int = 5,
+    d_model: int = 16,
+    d_state: int = 3,
+    n_layers: int = 2,
+    **options: Any,
 ) -> SMamba:
     torch.manual_seed(0)
     settings = {"d_model": d_model, "n_layers": n_layers, "d_state": d_state, "d_ff": d_model}
