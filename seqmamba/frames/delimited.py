@@ -79,6 +79,7 @@ def _parse(
             has_header=first == 0,
             schema_overrides=types,
             infer_schema=False,
+            glob=False,  # a bracket in a name is a bracket
         )
     except (PolarsError, PanicException) as error:
         if schema:  # as text, so that the cast which follows can name the row
@@ -86,7 +87,7 @@ def _parse(
         raise (
             undecodable(content, label)
             or bad_row(content, label, separator, len(names), first)
-            or DataError(f"{label} cannot be parsed: {_first_line(error)}.", where=label)
+            or DataError(f"{label} cannot be parsed: {_first_line(error)}", where=label)
         ) from error
     return frame.with_columns(pl.selectors.float().fill_nan(None))
 

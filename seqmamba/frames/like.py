@@ -16,6 +16,8 @@ __all__ = ["Like", "from_native", "to_native"]
 
 _INTEGERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64)
 
+_NUMBERS = (int, float, type(None))
+
 
 @dataclass(frozen=True)
 class Like:
@@ -121,14 +123,7 @@ def from_columns(columns: Mapping[Any, Any]) -> pl.DataFrame:
     DataError
         Different lengths, or a column of mixed types.
     """
-    series = []
-    for name, values in columns.items():
-        try:
-            series.append(pl.Series(str(name), values, strict=True))
-        except (PolarsError, PanicException, TypeError, ValueError) as error:
-            reason = str(error).strip().split("\n", 1)[0]
-            message = f"column {str(name)!r} cannot be read: {reason}. Give it one type."
-            raise DataError(message, column=str(name)) from error
+    series = [_series(str(name), values) for name, values in columns.items()]
     lengths = {column.name: len(column) for column in series}
     if len(set(lengths.values())) > 1:
         short, long = min(lengths, key=lengths.__getitem__), max(lengths, key=lengths.__getitem__)
@@ -138,6 +133,17 @@ def from_columns(columns: Mapping[Any, Any]) -> pl.DataFrame:
             column=short,
         )
     return pl.DataFrame(series)
+
+
+def _series(name: str, values: Any) -> pl.Series:
+    try:
+        return pl.Series(name, values, strict=True)
+    except (PolarsError, PanicException, TypeError, ValueError) as error:
+        if isinstance(values, list | tuple) and all(type(v) in _NUMBERS for v in values):
+            return pl.Series(name, values, dtype=pl.Float64, strict=False)  # [1, 2.5] is fine
+        reason = str(error).strip().split("\n", 1)[0]
+        message = f"column {name!r} cannot be read: {reason}. Give it one type."
+        raise DataError(message, column=name) from error
 
 
 def _from_pandas(source: Any) -> tuple[pl.DataFrame, Like]:
