@@ -61,6 +61,7 @@ def listening(session: Session) -> Iterator[None]:
     session.set_verbosity(session.verbosity)
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("always", SeqmambaWarning)  # a note each time, never an error
             warnings.showwarning = partial(_show_warning, session)
             yield
     finally:
