@@ -1,0 +1,277 @@
+"""The motion predictor: equivariance, points, storage, scores, and bad input."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+import seqmamba
+from seqmamba.datasets import simulate
+from seqmamba.errors import ConfigError, DataError
+from seqmamba.tasks.track.estimator import MotionPredictor
+from seqmamba.tasks.track.online.tracker import Tracker
+
+BOX = ["x1", "y1", "x2", "y2"]
+TINY: dict[str, Any] = {
+    "q": 5,
+    "d_model": 16,
+    "n_layers": 1,
+    "d_state": 4,
+    "max_epochs": 1,
+    "batch_size": 64,
+    "random_state": 0,
+}
+Tables = tuple[pl.DataFrame, pl.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def tables() -> Tables:
+    """Tracks and detections of two short videos."""
+    return simulate.dancers(2, seed=50, n_frames=60, n_dancers=5)
+
+
+@pytest.fixture(scope="module")
+def fitted(tables: Tables) -> MotionPredictor:
+    """A network that is no longer at its start."""
+    torch.set_num_threads(1)
+    model = MotionPredictor(**TINY, anchor=None).fit(*tables)
+    with torch.no_grad():
+        torch.nn.init.normal_(model.net_.out.weight, std=0.1, generator=torch.Generator())
+    return model
+
+
+def test_an_untrained_network_expects_no_motion(tables: Tables) -> None:
+    model = MotionPredictor(**{**TINY, "max_epochs": 0}, anchor=None).fit(tables[0])
+
+    forecast = model.predict(tables[0], h=3)
+
+    ends = tables[0].sort("frame").group_by("sequence", "track_id").last()
+    joined = forecast.join(ends, on=["sequence", "track_id"], suffix="_last")
+    np.testing.assert_allclose(
+        joined.select(BOX).to_numpy(),
+        joined.select([f"{c}_last" for c in BOX]).to_numpy(),
+        atol=1e-3,
+    )
+
+
+def test_boxes_of_another_size_and_place_move_alike(
+    fitted: MotionPredictor, tables: Tables
+) -> None:
+    moved = tables[0].with_columns(pl.col(BOX) * 3 + 1000)
+
+    here, there = (fitted.predict(t, h=4).select(BOX).to_numpy() for t in (tables[0], moved))
+
+    np.testing.assert_allclose(here * 3 + 1000, there, atol=0.02)
+
+
+def test_ids_survive_translation_and_scale(fitted: MotionPredictor, tables: Tables) -> None:
+    seen = tables[1]
+    moved = seen.with_columns(pl.col(BOX) * 3 + 1000)
+
+    first, second = (Tracker(motion=fitted).run(t)["track_id"] for t in (seen, moved))
+
+    assert first.equals(second)
+
+
+def test_a_file_brings_back_the_same_bits(
+    fitted: MotionPredictor, tables: Tables, tmp_path: Path
+) -> None:
+    path = fitted.save(tmp_path / "motion.safetensors")
+
+    loaded = MotionPredictor.load(path)
+
+    assert loaded.predict(tables[0], h=2).equals(fitted.predict(tables[0], h=2))
+    tracks = [Tracker(motion=m).run(tables[1]) for m in (fitted, str(path))]
+    assert tracks[0].equals(tracks[1])
+
+
+def test_the_anchor_travels_with_the_file(tables: Tables, tmp_path: Path) -> None:
+    model = MotionPredictor(**TINY).fit(*tables)
+
+    loaded = MotionPredictor.load(model.save(tmp_path / "motion.safetensors"))
+
+    assert loaded.anchor_ == model.anchor_ == "linear"
+    assert loaded.predict(tables[0], h=2).equals(model.predict(tables[0], h=2))
+
+
+@pytest.mark.parametrize("anchor", ["last", "kalman", "linear"])
+def test_epoch_zero_is_the_anchor(tables: Tables, anchor: str) -> None:
+    alone = MotionPredictor(**{**TINY, "max_epochs": 0}, anchor=anchor).fit(*tables)
+
+    trained = MotionPredictor(**TINY, anchor=anchor).fit(*tables)
+
+    assert trained.history_.best <= alone.history_.best
+
+
+def test_the_last_anchor_repeats_the_last_step(tables: Tables) -> None:
+    model = MotionPredictor(**{**TINY, "max_epochs": 0}, anchor="last").fit(tables[0])
+
+    forecast = model.predict(tables[0].filter(pl.col("frame") <= 30), h=1)
+
+    centre = (pl.col("x1") + pl.col("x2")) / 2
+    path = tables[0].with_columns(x=centre).sort("sequence", "track_id", "frame")
+    a, b = (path.filter(pl.col("frame") == f)["x"].to_numpy() for f in (29, 30))
+    np.testing.assert_allclose(forecast.select(centre).to_series().to_numpy(), 2 * b - a, atol=0.01)
+
+
+def test_every_frame_can_be_an_origin(fitted: MotionPredictor, tables: Tables) -> None:
+    ends = fitted.predict(tables[0], h=2)
+    everywhere = fitted.predict(tables[0], h=2, origin="all")
+
+    assert len(ends) == 2 * 10
+    assert len(everywhere) == 2 * len(tables[0])
+    assert ends.columns == ["sequence", "track_id", "frame", "step", *BOX]
+    assert ends["frame"].unique().to_list() == [61, 62]
+
+
+def test_the_answer_comes_in_the_library_of_the_question(
+    fitted: MotionPredictor, tables: Tables
+) -> None:
+    assert type(fitted.predict(tables[0].to_pandas(), h=1)).__module__.startswith("pandas")
+
+
+def test_a_box_alone_stays_where_it_is_known(fitted: MotionPredictor) -> None:
+    lone = pl.DataFrame({"frame": [4], "track_id": [0], "x1": [0.0], "y1": [0.0]})
+    lone = lone.with_columns(x2=pl.lit(10.0), y2=pl.lit(20.0))
+
+    assert np.isfinite(fitted.predict(lone, h=5).select(BOX).to_numpy()).all()
+
+
+def test_points_are_forecast_in_their_unit() -> None:
+    frame, walker = (x.ravel() for x in np.mgrid[1:31, 0:12])
+    speed = 0.1 + 0.02 * walker
+    table = pl.DataFrame(
+        {"frame": frame, "track_id": walker, "x": frame * speed, "y": -frame * speed}
+    )
+
+    model = MotionPredictor(**TINY, columns=("x", "y"), scale="std").fit(table)
+    forecast = model.predict(table, h=12)
+
+    step, who = (forecast[name].to_numpy() for name in ("step", "track_id"))
+    expected = (30 + step) * (0.1 + 0.02 * who)
+    np.testing.assert_allclose(forecast["x"], expected, atol=0.15)
+    np.testing.assert_allclose(forecast["y"], -expected, atol=0.15)
+    assert model.score(table) > -0.02
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"scale": "image", "anchor": None},
+        {"horizon_train": 3},
+        {"giou_weight": 0.5},
+        {"residual": True},
+        {"noise": False, "flip": False},
+    ],
+)
+def test_every_setting_trains(tables: Tables, settings: dict[str, Any]) -> None:
+    model = MotionPredictor(**TINY, **settings).fit(tables[0])
+
+    assert np.isfinite(model.history_.table()["valid_loss"].to_numpy()).all()
+
+
+def test_evaluate_puts_all_motion_models_side_by_side(
+    fitted: MotionPredictor, tables: Tables
+) -> None:
+    table = fitted.evaluate(*tables)
+
+    assert table["metric"].to_list() == [
+        *(f"iou_{k}" for k in (1, 3, 5, 10)),
+        *("HOTA", "DetA", "AssA", "MOTA", "IDF1", "switches"),
+    ]
+    assert set(table.columns) >= {"value", "baseline", "skill", "none", "kalman", "linear"}
+    best = table.select(pl.max_horizontal("none", "kalman", "linear"))["none"]
+    assert table["baseline"][:9].equals(best[:9], check_names=False)
+    one = fitted.evaluate(tables[0], metrics=["iou_5"])
+    assert one["value"][0] == pytest.approx(
+        fitted.evaluate(tables[0]).filter(pl.col("metric") == "iou_5")["value"][0]
+    )
+
+
+def test_evaluate_without_a_model_scores_given_tracks(tables: Tables) -> None:
+    tracks = Tracker().run(tables[1])
+
+    table = MotionPredictor().evaluate(tables[0], tracks)
+
+    assert table.equals(Tracker.evaluate(tables[0], tracks))
+    with pytest.raises(DataError, match="have no track_id; these are detections"):
+        MotionPredictor().evaluate(tables[0], tables[1])
+    with pytest.raises(ConfigError, match="scores need tracks beside the truth"):
+        MotionPredictor().evaluate(tables[0])
+    with pytest.raises(DataError, match=r"stands a second time|are detections"):
+        MotionPredictor().evaluate(tables[0], tracks.with_columns(track_id=pl.lit(-1)))
+
+
+def test_an_unknown_metric_is_named(fitted: MotionPredictor, tables: Tables) -> None:
+    with pytest.raises(ConfigError, match=r"no metric 'iou_2'.*Did you mean"):
+        fitted.evaluate(tables[0], metrics=["iou_2"])
+
+
+def test_run_takes_names_files_and_itself(fitted: MotionPredictor, tables: Tables) -> None:
+    assert fitted.run(tables[1]).equals(Tracker(motion=fitted).run(tables[1]))
+    assert MotionPredictor().run(tables[1]).equals(Tracker().run(tables[1]))
+    named = fitted.run(tables[1], model="none", association="byte")
+    assert named.equals(Tracker(motion="none", association="byte").run(tables[1]))
+
+
+def test_another_frame_rate_is_warned_of(tables: Tables) -> None:
+    model = MotionPredictor(**{**TINY, "max_epochs": 0}, fps=10).fit(tables[0])
+
+    with pytest.warns(seqmamba.errors.SeqmambaWarning, match="fitted at 10 frames per second"):
+        Tracker(motion=model, fps=25).update(None)
+
+
+def test_inspect_tells_what_was_understood(tables: Tables) -> None:
+    holed = tables[0].filter(pl.col("frame") != 30)
+
+    facts = dict(MotionPredictor().inspect(holed).iter_rows())
+
+    assert facts["sequences"] == "2"
+    assert facts["tracks"] == "10"
+    assert facts["gaps in tracks"] == "10"
+
+
+def test_tracks_without_pairs_of_frames_are_refused(tables: Tables) -> None:
+    sparse = tables[0].filter(pl.col("frame") % 2 == 0)
+
+    with pytest.raises(DataError, match="no track with two boxes in consecutive frames"):
+        MotionPredictor(**TINY).fit(sparse)
+
+
+def test_videos_are_never_cut_between_training_and_validation(tables: Tables) -> None:
+    windows = MotionPredictor(**TINY)._read(tables[0], None, True)
+
+    train, valid = windows.split(0.5)
+
+    assert len(train) + len(valid) == len(windows)
+    assert not set(train.sequence[train.origins]) & set(valid.sequence[valid.origins])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_learned_motion_beats_kalman_on_dancers(seed: int) -> None:
+    model = MotionPredictor(
+        d_model=32, n_layers=2, d_state=8, horizon_train=3, max_minutes=2, random_state=seed
+    )
+    model.fit(*simulate.dancers(6, seed=100 + 10 * seed))
+
+    table = model.evaluate(*simulate.dancers(4, seed=seed), association="mambatrack")
+
+    scores = {row["metric"]: row for row in table.iter_rows(named=True)}
+    assert scores["IDF1"]["value"] >= scores["IDF1"]["kalman"] + 3
+    assert scores["IDF1"]["value"] >= scores["IDF1"]["linear"] - 0.5
+    assert scores["HOTA"]["value"] >= scores["HOTA"]["none"]
+
+
+@pytest.mark.slow
+def test_learned_motion_loses_nothing_on_straight_lines() -> None:
+    model = MotionPredictor(d_model=32, n_layers=2, d_state=8, max_minutes=2, random_state=0)
+    model.fit(*simulate.dancers(6, seed=100, kind="linear"))
+
+    table = model.evaluate(*simulate.dancers(6, seed=0, kind="linear"))
+
+    scores = {row["metric"]: row for row in table.iter_rows(named=True)}
+    assert scores["IDF1"]["value"] >= scores["IDF1"]["kalman"] - 1
