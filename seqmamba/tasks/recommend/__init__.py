@@ -11,5 +11,5 @@ TASK = Task(
     objective="ndcg@10",
     demo="seqmamba.datasets.simulate.shopping:demo",
     verbs={"similar": "similar"},
-    demo_params={"max_epochs": 8, "max_len": 30, "d_model": 32, "d_state": 8},
+    demo_params={"max_epochs": 8, "max_len": 30, "keep_last": 15, "num_threads": 1},
 )

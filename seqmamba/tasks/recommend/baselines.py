@@ -12,17 +12,26 @@ import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from seqmamba.datasets.samples import Batch, Samples
 from seqmamba.tasks.recommend.data import RECENT, History, SequenceSamples
 from seqmamba.train.anchor import Anchor
 
-__all__ = ["ItemKNN", "Markov", "Popularity", "make_baselines"]
+__all__ = ["Baseline", "ItemKNN", "Markov", "Popularity", "make_baselines"]
 
 FLOOR = 1e-9  # score of an item that the cheap model knows nothing of, as a share of the row's sum
 
 
-class Popularity(Anchor):
+class Baseline(Anchor):
+    """A cheap model whose item table can grow."""
+
+    def grow(self, n_items: int) -> None:
+        """Make room for items behind the known ones, of which nothing is known."""
+        raise TypeError(f"{type(self).__name__} must define grow(n_items)")
+
+
+class Popularity(Baseline):
     """Number of training events of each item, of the newest ones only with ``recent`` < 1."""
 
     counts: Tensor  # (V,)
@@ -44,12 +53,16 @@ class Popularity(Anchor):
         self.counts = torch.from_numpy(counts.astype(np.float32))
         return self
 
+    def grow(self, n_items: int) -> None:
+        """Count new items as never seen."""
+        self.counts = functional.pad(self.counts, (0, n_items - len(self.counts)))
+
     def forward(self, batch: Batch) -> Tensor:
         """Return log shares, the same for every row: (B, V)."""
         return _log_shares(self.counts.expand(len(batch), -1))
 
 
-class _Transitions(Anchor):
+class _Transitions(Baseline):
     """Scores that flow from the newest items of a history through one sparse matrix."""
 
     indptr: Tensor
@@ -69,6 +82,12 @@ class _Transitions(Anchor):
         self.indptr = torch.from_numpy(matrix.indptr.astype(np.int64))
         self.indices = torch.from_numpy(matrix.indices.astype(np.int32))
         self.values = torch.from_numpy(matrix.data)
+
+    def grow(self, n_items: int) -> None:
+        """Let nothing flow to or from new items."""
+        self.indptr = functional.pad(
+            self.indptr, (0, n_items + 1 - len(self.indptr)), value=int(self.indptr[-1])
+        )
 
     def forward(self, batch: Batch) -> Tensor:
         """Return log shares of what flows from the newest items: (B, V)."""
@@ -160,7 +179,7 @@ class ItemKNN(_Transitions):
         return sp.coo_array(found, shape=similar.shape).tocsr()
 
 
-def make_baselines() -> dict[str, Anchor]:
+def make_baselines() -> dict[str, Baseline]:
     """Return the cheap models by name, unfitted, in the order of reports."""
     return {
         "popularity": Popularity(),

@@ -1,60 +1,37 @@
 """The recommender: interactions in, ranked items out."""
 
-import logging
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
 
 from seqmamba import frames
 from seqmamba.datasets.interactions import read_interactions
 from seqmamba.errors import ConfigError, DataError
 from seqmamba.frames import Like
-from seqmamba.metrics.recommendation import METRICS
-from seqmamba.metrics.score import named
-from seqmamba.tasks.recommend.anchored import BlendedRanker
-from seqmamba.tasks.recommend.baselines import make_baselines
-from seqmamba.tasks.recommend.data import History, SequenceSamples
-from seqmamba.tasks.recommend.evaluation import (
-    Group,
-    Seen,
-    group_names,
-    rank_all,
-    report,
-)
-from seqmamba.tasks.recommend.net.model import SIGMANet
+from seqmamba.tasks.recommend.evaluation import EvaluatedRecommender
+from seqmamba.tasks.recommend.serve.explain import losses_without
 from seqmamba.tasks.recommend.serve.questions import (
     Asked,
     ask_histories,
     ask_users,
-    given_answers,
     item_codes,
     read_ids,
-    translate,
 )
-from seqmamba.tasks.recommend.serve.server import ColdUser, Server, Shown
-from seqmamba.tasks.recommend.splits import Queries
-from seqmamba.tasks.recommend.training import TrainableRecommender
-from seqmamba.train.anchor import Anchor
+from seqmamba.tasks.recommend.serve.server import ColdUser, Server
+from seqmamba.tasks.recommend.serve.shown import shown_items
+from seqmamba.tasks.recommend.serve.stream import Stream, advance, begin
+from seqmamba.tasks.recommend.update import merge
 
 __all__ = ["SIGMARecommender"]
 
-EvaluationSplit = Literal["fit", "leave_one_out", "temporal", "given"]
-LEAK = (
-    "leave-one-out trains on events that happened after other users' answers; "
-    "split='temporal' does not."
-)
-
-log = logging.getLogger(__name__)
-
 
 @dataclass(eq=False, repr=False)
-class SIGMARecommender(TrainableRecommender):
+class SIGMARecommender(EvaluatedRecommender):
     """Next-item recommender with a gated, partially flipped Mamba encoder (SIGMA).
 
     Fitted attributes besides the common ones: ``item_ids_``, ``user_ids_``, ``max_len_``,
@@ -121,7 +98,16 @@ class SIGMARecommender(TrainableRecommender):
         if topk < 1:
             raise ConfigError(f"topk must be at least 1, got {topk}")
         asked = self._asked(users, history)
-        shown = self._shown(asked, candidates, exclude, filter_seen)
+        shown = shown_items(
+            asked,
+            self.item_ids_,
+            candidates=candidates,
+            exclude=exclude,
+            hidden=self.hidden_,
+            hides_seen=filter_seen,
+            user_col=self.user_col,
+            item_col=self.item_col,
+        )
         with self._threads(), torch.inference_mode():
             answer = self._server().recommend(
                 asked,
@@ -133,59 +119,6 @@ class SIGMARecommender(TrainableRecommender):
             )
         names = {"user_id": self.user_col, "item_id": self.item_col}
         return frames.write(answer.rename(names), asked.like)
-
-    def evaluate(
-        self,
-        X: Any = None,
-        y: Any = None,
-        *,
-        split: EvaluationSplit = "fit",
-        seen: tuple[Seen, ...] | Seen = ("keep", "filter"),
-        metrics: Sequence[str] | None = ("hr@10", "ndcg@10"),
-        by: Group | None = None,
-    ) -> pl.DataFrame:
-        """Rank all items for held-out events, beside the network alone, the anchor and baselines.
-
-        Parameters
-        ----------
-        X : table, file or None
-            None: the test part that ``fit`` held out.
-        y : None
-            Not used; the answers are events of X.
-        split : {"fit", "leave_one_out", "temporal", "given"}
-            How X is cut into histories and answers; "fit" as the model was fitted, "given": all
-            rows of X are answers to the stored histories.
-        seen : {"keep", "filter"} or both
-            Rank all items, as RecBole does; or leave out the items of the history, as a service.
-        metrics : sequence of str or None
-            ``hr ndcg mrr recall map`` at 5, 10 or 20; None = all.
-        by : {"length", "popularity"} or None
-            One row per group of users: length of their history, frequency of the answer.
-
-        Returns
-        -------
-        polars.DataFrame
-            metric, seen, users, value, baseline (the best cheap model), best (its name), skill,
-            gain over it with a 95 % bootstrap interval, and the value of every scorer.
-        """
-        check_is_fitted(self, "net_")
-        wanted = tuple(named(metrics, METRICS))
-        history, queries = self._questions(X, split)
-        if self.times_ is not None and "leave_one_out" in (split, self.split):
-            log.info(LEAK)
-        cheap = self._fitted_baselines()
-        ranks = rank_all(
-            self._scorers(cheap),
-            history,
-            queries,
-            max_len=self.max_len_,
-            device=self.device_,
-            seen=(seen,) if isinstance(seen, str) else tuple(seen),
-        )
-        groups = None if by is None else group_names(by, history, queries)
-        table = report(ranks, wanted, tuple(cheap), groups=groups)
-        self._flag(table)
-        return table
 
     def embed(
         self, what: Literal["items", "users"] = "items", ids: Any = None, *, history: Any = None
@@ -262,65 +195,67 @@ class SIGMARecommender(TrainableRecommender):
         self._refuse_empty(asked)
         if item is None:
             item = self.predict([user], topk=1)[self.item_col][0]
-        own = asked.log.sequence[-min(len(asked.log.sequence), self.max_len_) :]
-        n = min(n_newest, len(own) - 1)
-        whole = [own, *(np.delete(own, len(own) - 1 - age) for age in range(n))]
-        lengths = [len(row) for row in whole]
-        log = History(
-            np.concatenate(whole),
-            np.concatenate([[0], np.cumsum(lengths)]),
-            np.array(lengths),
-            len(self.item_ids_),
-        )
-        several = Asked(pl.Series("row", np.arange(n + 1)), log, Like())
-        column = item_codes([item], self.item_col, self.item_ids_, "items")
-        with torch.inference_mode():
-            ranked = self._server().recommend(several, Shown(column, hides_seen=False), topk=1)
-        scores = ranked["score"].to_numpy()
-        left_out = self.item_ids_.take(own[::-1][:n] - 1)
-        return pl.DataFrame({self.item_col: left_out, "loss": scores[0] - scores[1:]})
+        place = item_codes([item], self.item_col, self.item_ids_, "items")
+        with self._threads(), torch.inference_mode():
+            answer = losses_without(self._server(), asked, int(place[0]), n_newest)
+        return answer.rename({"item_id": self.item_col})
 
-    # -- evaluation ----------------------------------------------------------------------------
+    def start(self, history: Any = ()) -> Stream:
+        """Return the state of one user after some items; causal presets only.
 
-    def _questions(self, X: Any, split: EvaluationSplit) -> tuple[History, Queries]:
-        """Return histories and questions of an evaluation."""
-        if X is None:
-            log, queries = self.log_, Queries(*self.asked_)
-        else:
-            data = translate(self._interactions(X), self.item_ids_)
-            if split == "given":
-                return given_answers(self.log_, self.user_ids_, data)
-            test = self._divide(data, self.split if split == "fit" else split).test
-            log = History(data.sequence, data.offsets, data.counts, len(self.item_ids_))
-            queries = test or Queries(*self.asked_[:, :0])
-        if len(queries) == 0:
-            raise DataError(
-                "no event is held out to evaluate on; pass a table, or fit with "
-                "split='leave_one_out'."
-            )
-        return log, queries
+        Parameters
+        ----------
+        history : list of items
+            Unknown ones are left out.
+        """
+        check_is_fitted(self, "net_")
+        stream = begin(self._ranker())
+        for item in history:
+            self.step(stream, item)
+        return stream
 
-    def _fitted_baselines(self) -> dict[str, Anchor]:
-        """Return all cheap models, learned from the training part."""
-        samples = SequenceSamples(self.log_, *(np.zeros(0, np.int64),) * 3, info=self.info_)
-        return {name: cheap.fit(samples) for name, cheap in make_baselines().items()}
+    def step(self, state: Stream, item: Any) -> NDArray[Any]:
+        """Read one more item; return the scores of all items in the order of ``item_ids_``: (V,).
 
-    def _scorers(self, cheap: Mapping[str, Anchor]) -> dict[str, nn.Module]:
-        """Return the model, its parts and the cheap models, by the names of the report."""
-        net = self._ranker()
-        parts: dict[str, nn.Module] = {"model": net}
-        if isinstance(net, BlendedRanker):
-            parts |= {"network": net.net, "anchor": net.anchor}
-        return {**parts, **cheap}
+        The state changes in place, in constant time. As long as the history has at most
+        ``max_len_`` items, the scores are those of ``predict``.
+        """
+        code = int(self.item_ids_.codes([item])[0])
+        if code >= 0:
+            with self._threads(), torch.inference_mode():
+                advance(self._ranker(), state, code + 1)
+        return np.asarray(state.scores)
 
-    def _flag(self, table: pl.DataFrame) -> None:
-        """Say so if the model does not beat the cheap models."""
-        if "gain" in table.columns and (lost := table.filter(pl.col("gain") <= 0)).height:
-            row = lost.row(0, named=True)
-            log.warning(
-                "%s (seen=%s): %.4f does not beat %s with %.4f",
-                *(row[name] for name in ("metric", "seen", "value", "best", "baseline")),
-            )
+    def update(
+        self, X: Any, *, epochs: int = 0, cold: Literal["wait", "neighbours"] = "wait"
+    ) -> Self:
+        """Append new events to the histories; with ``epochs`` also train on them.
+
+        Parameters
+        ----------
+        X : table or file
+            Events that happened after those known; users and items may be new.
+        epochs : int
+            0: newer histories only. Else passes, at a tenth of the learning rate, over windows
+            that end in the new events and as many old ones.
+        cold : {"wait", "neighbours"}
+            New items may be recommended after training, or at once by the mean vector of the items
+            beside which they occurred.
+        """
+        check_is_fitted(self, "net_")
+        data = self._interactions(X, filtered=False)
+        merged = merge(self.log_, self.user_ids_, self.item_ids_, data)
+        n_known = len(self.item_ids_)
+        self._grow(data, merged.items)
+        self.user_ids_, self.item_ids_ = merged.users, merged.items
+        self.sequence_, self.offsets_ = merged.log.sequence, merged.log.offsets
+        self.trained_, self.times_ = merged.log.trained, merged.log.times
+        self.info_ = self._info()
+        if cold == "wait":
+            self.hidden_ = np.append(self.hidden_, np.arange(n_known, len(merged.items)))
+        if epochs:
+            self._train_further(merged, epochs)
+        return self
 
     # -- who and what --------------------------------------------------------------------------
 
@@ -335,43 +270,6 @@ class SIGMARecommender(TrainableRecommender):
         if users is None:
             return asked
         return ask_users(users, self.user_col, data.users, asked.log)
-
-    def _shown(self, asked: Asked, candidates: Any, exclude: Any, filter_seen: bool) -> Shown:
-        columns = np.arange(len(self.item_ids_))
-        pairs = None
-        if candidates is not None:
-            table = None if isinstance(candidates, list | tuple) else frames.read(candidates)[0]
-            if table is not None and self.user_col in table.columns:
-                frames.require_columns(table, {self.item_col: "item_col"})
-                pairs = self._pairs(asked, table)
-                columns = np.unique(pairs[1])
-            else:
-                named = candidates if table is None else table
-                codes = item_codes(named, self.item_col, self.item_ids_, "candidates")
-                columns = np.unique(codes)
-        if exclude is not None:
-            codes = item_codes(exclude, self.item_col, self.item_ids_, "excluded items")
-            columns = np.setdiff1d(columns, codes)
-        return Shown(columns, pairs, filter_seen)
-
-    def _pairs(self, asked: Asked, table: pl.DataFrame) -> tuple[Any, Any]:
-        """Return (question, item place) of a candidate table."""
-        items = self.item_ids_.codes(table[self.item_col])
-        if not (items >= 0).any():
-            raise DataError(
-                f"none of the {table.height} candidates is known to the model.",
-                column=self.item_col,
-            )
-        place = pl.DataFrame({"id": asked.ids.cast(pl.String)}).with_row_index("question")
-        wanted = pl.DataFrame({"id": table[self.user_col].cast(pl.String), "item": items})
-        joined = wanted.filter(pl.col("item") >= 0).join(place, on="id")
-        return joined["question"].cast(pl.Int64).to_numpy(), joined["item"].to_numpy()
-
-    def _ranker(self) -> SIGMANet | BlendedRanker:
-        net = self.net_
-        assert isinstance(net, SIGMANet | BlendedRanker)
-        net.eval()
-        return net
 
     def _server(self) -> Server:
         counts = self.log_.training_counts().astype(np.float32)

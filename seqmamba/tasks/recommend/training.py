@@ -15,8 +15,7 @@ from seqmamba.datasets.interactions_ids import Ids
 from seqmamba.datasets.samples import Batch, Info, Samples
 from seqmamba.errors import DataError
 from seqmamba.metrics import ranking
-from seqmamba.tasks.recommend.anchored import BlendedRanker, blend_scores
-from seqmamba.tasks.recommend.baselines import make_baselines
+from seqmamba.tasks.recommend.baselines import Baseline, make_baselines
 from seqmamba.tasks.recommend.data import (
     History,
     SequenceSamples,
@@ -25,6 +24,7 @@ from seqmamba.tasks.recommend.data import (
     train_samples,
 )
 from seqmamba.tasks.recommend.net import losses
+from seqmamba.tasks.recommend.net.anchored import BlendedRanker, blend_scores
 from seqmamba.tasks.recommend.net.model import SIGMANet
 from seqmamba.tasks.recommend.parameters import RecommenderParameters
 from seqmamba.tasks.recommend.serve.questions import given_answers, translate
@@ -36,8 +36,10 @@ from seqmamba.tasks.recommend.splits import (
     temporal,
     train_on_all,
 )
+from seqmamba.tasks.recommend.update import Merged, new_vectors, update_samples
 from seqmamba.train import loop
 from seqmamba.train.anchor import Anchor
+from seqmamba.train.seeds import stream
 from seqmamba.train.settings import Settings
 
 __all__ = ["TrainableRecommender"]
@@ -57,6 +59,7 @@ class TrainableRecommender(RecommenderParameters):
         "trained_",
         "times_",
         "asked_",
+        "hidden_",
         "max_len_",
         "_user_bytes",
         "_item_bytes",
@@ -103,6 +106,7 @@ class TrainableRecommender(RecommenderParameters):
         # blended in log space instead.
         super()._make_net(None)
         if anchor is not None:
+            assert isinstance(anchor, Baseline)
             self.net_ = BlendedRanker(self.net_, anchor)
 
     def _loss(self, net: nn.Module, batch: Batch) -> Tensor:
@@ -168,20 +172,11 @@ class TrainableRecommender(RecommenderParameters):
 
     # -- reading -------------------------------------------------------------------------------
 
-    def _interactions(self, X: Any) -> Interactions:
-        return read_interactions(
-            X,
-            user_col=self.user_col,
-            item_col=self.item_col,
-            time_col=self.time_col,
-            format=self.format,
-            duplicates=self.duplicates,
-            min_rating=self.min_rating,
-            min_user=self.min_user,
-            min_item=self.min_item,
-            max_user=self.max_user,
-            max_item=self.max_item,
-        )
+    def _interactions(self, X: Any, *, filtered: bool = True) -> Interactions:
+        names = ["user_col", "item_col", "time_col", "format", "duplicates", "min_rating"]
+        if filtered:
+            names += ["min_user", "min_item", "max_user", "max_item"]
+        return read_interactions(X, **{name: getattr(self, name) for name in names})
 
     def _check_enough(self, data: Interactions) -> None:
         if len(data.items) < 2:
@@ -210,6 +205,7 @@ class TrainableRecommender(RecommenderParameters):
         self.user_ids_, self.item_ids_ = data.users, data.items
         self.sequence_, self.offsets_, self.times_ = data.sequence, data.offsets, data.times
         self.trained_ = split.trained
+        self.hidden_ = np.zeros(0, dtype=np.int64)  # items that update() keeps back
         held_out = split.test or Queries(*(np.zeros(0, np.int64),) * 3)
         self.asked_ = np.stack([held_out.users, held_out.cuts, held_out.stops])
         if self.max_len == "auto":
@@ -273,6 +269,35 @@ class TrainableRecommender(RecommenderParameters):
         n_targets = int(train.n_targets.sum())
         wanted = 512 if n_targets < FEW_EXAMPLES else 2048
         return max(1, round(wanted * len(train) / max(n_targets, 1)))
+
+    def _grow(self, data: Interactions, items: Ids) -> None:
+        """Give new items a place in network and anchor; the old vectors stay as they are."""
+        ranker = self.net_
+        bare = ranker.net if isinstance(ranker, BlendedRanker) else ranker
+        assert isinstance(bare, SIGMANet)
+        with stream(self._seed, "initialisation"), torch.no_grad():
+            fresh = new_vectors(bare.item_vectors(), data, self.item_ids_, items)
+            table = torch.cat([bare.item_embedding.weight, fresh])
+            size, width = table.shape
+            bare.item_embedding = nn.Embedding(size, width, padding_idx=0, _weight=table)
+        if isinstance(ranker, BlendedRanker):
+            ranker.anchor.grow(len(items))
+
+    def _train_further(self, merged: Merged, epochs: int) -> None:
+        """Train on the new events and as many old ones; afterwards all events count as known."""
+        generator = np.random.default_rng([self._seed, len(self.sequence_)])
+        samples = update_samples(merged, self.max_len_, self.info_, generator)
+        settings = replace(
+            self._settings(None, None, len(samples)),
+            learning_rate=self.learning_rate_ / 10,
+            batch_size=512,
+            max_epochs=epochs,
+        )
+        with self._threads():
+            loop.run(self.net_, self._loss, samples, None, settings=settings, seed=self._seed)
+        self.trained_, self.hidden_ = merged.log.counts, self.hidden_[:0]
+        if isinstance(self.net_, BlendedRanker):
+            self.net_.anchor.fit(samples)
 
 
 def _scored(net: nn.Module, samples: Samples, device: str) -> Any:

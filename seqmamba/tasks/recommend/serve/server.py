@@ -12,37 +12,19 @@ from torch import Tensor
 from seqmamba.datasets.interactions_ids import Ids
 from seqmamba.datasets.samples import Info
 from seqmamba.errors import DataError
-from seqmamba.tasks.recommend.anchored import BlendedRanker
 from seqmamba.tasks.recommend.data import SequenceSamples, query_samples
+from seqmamba.tasks.recommend.net.anchored import BlendedRanker
 from seqmamba.tasks.recommend.net.model import SIGMANet
 from seqmamba.tasks.recommend.serve.questions import Asked
+from seqmamba.tasks.recommend.serve.shown import Shown
 from seqmamba.tasks.recommend.serve.topk import BLOCK, Forbidden, Ranked, top_items
 from seqmamba.tasks.recommend.splits import Queries
 
-__all__ = ["ColdUser", "Server", "Shown"]
+__all__ = ["ColdUser", "Server"]
 
 ColdUser = Literal["popular", "skip", "error"]
 SCORES_AT_ONCE = 2**25  # 128 MiB of scores per batch of users
 Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Which items may be shown.
-
-    Parameters
-    ----------
-    columns : array (C,) int64
-        Places 0..V-1 of the items that anybody may see, ascending.
-    pairs : (array, array) or None
-        (question, item place) that alone may be shown; None = no such limit.
-    hides_seen : bool
-        Leave out the items of the history.
-    """
-
-    columns: Ints
-    pairs: tuple[Ints, Ints] | None = None
-    hides_seen: bool = True
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from seqmamba.datasets.samples import Batch
 from seqmamba.metrics import ranking
+from seqmamba.tasks.recommend.baselines import Baseline
 from seqmamba.tasks.recommend.data import SequenceSamples
-from seqmamba.train.anchor import Anchor
 
 __all__ = ["BLENDS", "BlendedRanker", "blend_scores"]
 
@@ -35,7 +35,7 @@ class BlendedRanker(nn.Module):
 
     blend: Tensor  # (2,)
 
-    def __init__(self, net: Any, anchor: Anchor) -> None:
+    def __init__(self, net: Any, anchor: Baseline) -> None:
         super().__init__()
         self.net = net
         self.anchor = anchor.requires_grad_(False)
