@@ -11,12 +11,24 @@ if TYPE_CHECKING:
     from seqmamba.tasks import load
     from seqmamba.tasks.forecast.estimator import SMambaForecaster
     from seqmamba.tasks.recommend.estimator import SIGMARecommender
+    from seqmamba.tasks.track.estimator import MotionPredictor
+    from seqmamba.tasks.track.online.tracker import Tracker
 
-__all__ = ["SIGMARecommender", "SMambaForecaster", "__version__", "info", "load"]
+__all__ = [
+    "MotionPredictor",
+    "SIGMARecommender",
+    "SMambaForecaster",
+    "Tracker",
+    "__version__",
+    "info",
+    "load",
+]
 
 _HOMES = {
+    "MotionPredictor": "seqmamba.tasks.track.estimator",
     "SIGMARecommender": "seqmamba.tasks.recommend.estimator",
     "SMambaForecaster": "seqmamba.tasks.forecast.estimator",
+    "Tracker": "seqmamba.tasks.track.online.tracker",
     "info": "seqmamba.environment",
     "load": "seqmamba.tasks",
 }

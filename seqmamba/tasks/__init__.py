@@ -14,6 +14,7 @@ __all__ = ["TASKS", "Task", "get_task", "load"]
 _OURS = {
     "forecast": "seqmamba.tasks.forecast:TASK",
     "recommend": "seqmamba.tasks.recommend:TASK",
+    "track": "seqmamba.tasks.track:TASK",
 }
 
 
