@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqmamba.kernels import conv_step, state_step
+from seqmamba.kernels import conv_step, selective_scan, state_step
 from seqmamba.testing.backend_limits import BackendLimits
 from seqmamba.testing.scan_cases import (
     CONV_CASES,
@@ -83,6 +83,28 @@ class BackendContract(BackendLimits):
     def test_scan_equals_reference_over_long_runs(self, shape: tuple[int, int, int, int]) -> None:
         arguments = self.scan(ScanCase(), shape, dtype=torch.float32)
         self.assert_as_reference(arguments, 2e-6, 1e-5)
+
+    @pytest.mark.slow
+    def test_states_last_over_a_hundred_thousand_tokens(self) -> None:
+        arguments = self.scan(ScanCase(), (1, 100_000, 16, 8), dtype=torch.float32)
+        truth = in_dtype(arguments, torch.float64)
+
+        out, last = self.run(arguments)
+
+        expected = selective_scan(**truth, return_last_state=True, backend="reference")
+        assert relative_error(out, expected[0]) <= 2e-6
+        assert relative_error(last, expected[1]) <= 2e-6
+
+    @pytest.mark.slow
+    def test_two_hundred_random_shapes_equal_the_reference(self) -> None:
+        random = torch.Generator().manual_seed(0)
+        highest = torch.tensor([5, 40, 40, 20])
+        for seed in range(200):
+            drawn = (torch.rand(4, generator=random) * highest).long() + torch.tensor([0, 1, 1, 1])
+            batch, length, width, states = drawn.tolist()
+            shape = (batch, 1 if seed % 10 == 0 else length, width, states)
+            arguments = self.scan(ScanCase(), shape, dtype=torch.float32, seed=seed)
+            self.assert_as_reference(arguments, 1e-5, 1e-4)
 
     @pytest.mark.parametrize("case", SCAN_CASES)
     def test_scan_passes_gradcheck(self, case: str) -> None:

@@ -7,6 +7,7 @@ from seqmamba.testing.backend_contract import BackendContract
 
 class TestReference(BackendContract):
     backend = "reference"
+    keeps_every_state = True
 
 
 class TestTorch(BackendContract):

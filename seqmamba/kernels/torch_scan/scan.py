@@ -45,10 +45,7 @@ def scan_backward(scan: Scan, result: Result, d_out: Tensor, d_last: Tensor | No
     rows, d_z = Rows(scan), None
     d_y = rows.take(d_out)
     if scan.z is not None:
-        z = rows.take(scan.z)
-        logistic = torch.sigmoid(z)
-        d_z = d_y * logistic * (1 + z * (1 - logistic))  # times y below
-        d_y = d_y * z * logistic
+        d_y, d_z = _through_gate(rows.take(scan.z), d_y)
     d_rows, sums = rows.cut(d_y), Sums(rows)
     adjoints = _end_adjoints(rows, d_rows, d_last)
     before = torch.empty_like(adjoints)
@@ -62,22 +59,30 @@ def scan_backward(scan: Scan, result: Result, d_out: Tensor, d_last: Tensor | No
     return _gradients(rows, sums, d_y, d_z, d_first)
 
 
+def _through_gate(z: Tensor, d_out: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gradients of y and, still without the factor y, of z."""
+    logistic = torch.sigmoid(z)
+    d_z = torch.sub(1, logistic).mul_(z).add_(1).mul_(logistic).mul_(d_out)
+    return logistic.mul_(z).mul_(d_out), d_z
+
+
 def _gradients(
     rows: Rows, sums: Sums, d_y: Tensor, d_z: Tensor | None, d_first: Tensor
 ) -> Gradients:
     """Turn the sums over chunks into gradients of the arguments."""
     scan, give, dtype = rows.scan, rows.runs.give, rows.scan.u.dtype
     u, q = rows.join(rows.u), rows.join(sums.q)
-    d_u = rows.join(rows.step) * q
-    if scan.D is not None:
-        d_u = torch.addcmul(d_u, scan.D, d_y)
-    if d_z is not None:
-        y = rows.join(sums.y)
-        d_z = give(d_z * (y if scan.D is None else torch.addcmul(y, scan.D, u))).to(dtype)
-    d_step = torch.addcmul(rows.join(sums.r), u, q)
+    d_step = rows.join(sums.r).addcmul_(u, q)
     if scan.delta_softplus:
         d_step = torch.ops.aten.softplus_backward(d_step, rows.raw_step(), 1, 20)
     d_step = rows.valid(d_step)
+    d_u = q.mul_(rows.join(rows.step))  # q and y are not read again: their memory is reused
+    if scan.D is not None:
+        d_u.addcmul_(scan.D, d_y)
+    if d_z is not None:
+        y = rows.join(sums.y)
+        y = y if scan.D is None else y.addcmul_(scan.D, u)
+        d_z = give(d_z.mul_(y)).to(dtype)
     d_B, d_C = (
         value.flatten(0, 1)
         if value.ndim == 3
