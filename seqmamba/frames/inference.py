@@ -40,11 +40,14 @@ def infer_types(
     DataFrame
         Same rows, same columns.
     """
-    return frame.with_columns(
-        _infer(column, decimal_comma)
-        for column in frame.iter_columns()
-        if column.dtype == pl.String and column.name not in text_columns
+    texts = frame.select(
+        name
+        for name, kind in frame.schema.items()
+        if kind == pl.String and name not in text_columns
     )
+    plain = _plain_numbers(texts, decimal_comma)
+    others = texts.drop(plain.columns).iter_columns()
+    return frame.with_columns(*plain, *(_infer(column, decimal_comma) for column in others))
 
 
 def without_null_words(column: pl.Series) -> pl.Series:
@@ -59,6 +62,27 @@ def parse_floats(column: pl.Series, decimal_comma: bool = False) -> pl.Series:
         is_number = column.str.contains(_COMMA_FLOAT)
         column = column.set(~is_number, None).str.replace(",", ".", literal=True)
     return column.cast(pl.Float64, strict=False)
+
+
+def _plain_numbers(texts: pl.DataFrame, decimal_comma: bool) -> pl.DataFrame:
+    """Return the columns that are numbers throughout, all at once: wide tables have thousands."""
+    if not texts.width:
+        return texts
+    sample = pl.all().drop_nulls().head(SAMPLE).str
+    is_integer = texts.select(sample.contains(_INTEGER).all()).row(0)
+    is_float = texts.select(sample.contains(_FLOAT).all() & (not decimal_comma)).row(0)
+    has_codes = texts.select(pl.all().str.contains(_LEADING_ZERO).any()).row(0)
+    kinds = {
+        name: pl.Int64 if integer else pl.Float64
+        for name, integer, float_, codes in zip(
+            texts.columns, is_integer, is_float, has_codes, strict=True
+        )
+        if (integer or float_) and not codes
+    }
+    numbers = texts.select(pl.col(name).cast(kinds[name], strict=False) for name in kinds)
+    gaps, before = numbers.null_count(), texts.null_count()
+    whole = [n for n in kinds if gaps.item(0, n) == before.item(0, n) < texts.height]
+    return numbers.select(whole).with_columns(pl.selectors.float().fill_nan(None))
 
 
 def _infer(column: pl.Series, decimal_comma: bool) -> pl.Series:
