@@ -196,8 +196,15 @@ def cross_validation(
         fitted.fit(past, static_df=static_df)
         done = roll_back(fitted, panel, back[start : start + every], h, static_df=static_df)
         parts.append(backtest_table(fitted, done, level))
-    table = pl.concat(parts) if len(parts) > 1 else parts[0]
+    table = parts[0] if len(parts) == 1 else _by_series(model, panel, pl.concat(parts))
     return table if from_table.is_array else frames.write(table, from_table.like)
+
+
+def _by_series(model: "SMambaForecaster", panel: Panel, table: pl.DataFrame) -> pl.DataFrame:
+    """Sort rows by series in the order of the user's table, then cutoff and time."""
+    assert panel.appearance is not None
+    order = pl.Enum([panel.ids[int(k)] for k in panel.appearance])
+    return table.sort(pl.col(model.id_col).cast(order), "cutoff", model.time_col)
 
 
 def _same_grouping(model: "SMambaForecaster", panel: Panel) -> str:

@@ -53,32 +53,39 @@ def restore_context(model: "SMambaForecaster") -> Panel:
         shared=(model.shared_[0], model.shared_[1]),
         future=model.context_future_ if model.futr_exog else None,
         appearance=model.appearance_,
+        grouping=model.grouping_,
     )
 
 
 def to_long(model: "SMambaForecaster", panel: Panel) -> pl.DataFrame:
-    """Return a raw panel as a long table: id, time, target, covariates."""
+    """Return a raw panel as a long table: id, time, target, covariates.
+
+    Series stand in the order of the user's table; with groups of a column, each row carries the
+    name of its group's first series in that column.
+    """
+    assert panel.appearance is not None
+    rank = np.argsort(panel.appearance)
+    group_of_row = np.repeat(np.arange(panel.n_groups), panel.lengths)
+    code = panel.targets[group_of_row]  # (R, N)
+    row, slot = np.nonzero(code >= 0)
+    order = np.argsort(rank[code[row, slot]], kind="stable")
+    row, slot = row[order], slot[order]
+    group, code = group_of_row[row], code[row, slot]
     n = panel.n_targets
-    parts = []
-    for slot in range(n):
-        rows = np.repeat(panel.targets[:, slot], panel.lengths)
-        keep = rows >= 0
-        group = np.repeat(np.arange(panel.n_groups), panel.lengths)
-        within = np.arange(len(rows)) - panel.offsets[:-1][group]
-        columns: dict[str, Any] = {
-            model.id_col: pl.Series(list(panel.ids), dtype=pl.String)[rows[keep]],
-            model.time_col: panel.column(group[keep], within[keep]),
-            model.target_col: panel.values[keep, slot],
-        }
-        for k, name in enumerate(panel.names):
-            source = n + k if panel.shared[0] else n * (1 + k) + slot
-            columns[name] = panel.values[keep, source]
-        if panel.future is not None:
-            for k, name in enumerate(panel.future_names):
-                source = k if panel.shared[1] else n * k + slot
-                columns[name] = panel.future[keep, source]
-        parts.append(pl.DataFrame(columns, nan_to_null=True))
-    return pl.concat(parts)
+    ids = pl.Series(panel.ids, dtype=pl.String)
+    columns: dict[str, Any] = {
+        model.id_col: ids[code],
+        model.time_col: panel.column(group, row - panel.offsets[group]),
+        model.target_col: panel.values[row, slot],
+    }
+    for k, name in enumerate(panel.names):
+        columns[name] = panel.values[row, n + k if panel.shared[0] else n * (1 + k) + slot]
+    if panel.future is not None:
+        for k, name in enumerate(panel.future_names):
+            columns[name] = panel.future[row, k if panel.shared[1] else n * k + slot]
+    if panel.grouping == "column":
+        columns[model.grouping] = ids[panel.targets[group, 0]]
+    return pl.DataFrame(columns, nan_to_null=True)
 
 
 @dataclass(frozen=True)
