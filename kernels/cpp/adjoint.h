@@ -32,6 +32,7 @@ SEQMAMBA_INLINE void replay(const Adjoint<T>& g) {
     for (int n = 0; n < NB; ++n) h[n] = load(g.h + n * W);
     const T *b = x.b, *c = x.c;
     for (int64_t t = 0; t < x.length; ++t) {
+        x.ahead[0].fetch(t);
         Vec<T> delta = load(x.delta + t * W), du = load(x.du + t * W), y = load(x.y + t * W);
 #pragma GCC unroll 8
         for (int n = 0; n < NB; ++n) {
@@ -66,6 +67,7 @@ void adjoint_states(const Adjoint<T>& g) {
     const T* b = CONST_B ? x.b : x.b + (x.length - 1) * x.b_stride;
     const T* c = CONST_C ? x.c : x.c + (x.length - 1) * x.c_stride;
     for (int64_t t = x.length - 1; t >= 0; --t) {
+        x.ahead[1].fetch(t);
         Vec<T> delta = load(x.delta + t * W), du = load(x.du + t * W), grad_y = load(g.grad_y + t * W);
         Vec<T> q = load(g.q + t * W), r = load(g.r + t * W);
         T* sum_b = g.sum_b + (CONST_B ? 0 : t * NB * W);

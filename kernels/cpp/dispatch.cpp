@@ -24,7 +24,8 @@
             isa::conv_backward, isa::conv_step                                                 \
     }
 
-#if defined(__x86_64__)
+// SEQMAMBA_X86_LEVELS: built for several x86-64 levels (set by CMake), else for one machine.
+#if defined(SEQMAMBA_X86_LEVELS)
 SEQMAMBA_DECLARE(x86_64_v2)
 SEQMAMBA_DECLARE(x86_64_v3)
 SEQMAMBA_DECLARE(x86_64_v4)
@@ -35,7 +36,7 @@ SEQMAMBA_DECLARE(native)
 namespace {
 
 const seqmamba::Kernels table[] = {
-#if defined(__x86_64__)
+#if defined(SEQMAMBA_X86_LEVELS)
     SEQMAMBA_KERNELS(x86_64_v2), SEQMAMBA_KERNELS(x86_64_v3), SEQMAMBA_KERNELS(x86_64_v4)
 #else
     SEQMAMBA_KERNELS(native)
@@ -44,7 +45,7 @@ const seqmamba::Kernels table[] = {
 
 // Index of the widest set that this processor has.
 int widest() {
-#if defined(__x86_64__)
+#if defined(SEQMAMBA_X86_LEVELS)
     __builtin_cpu_init();
     bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
               __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");

@@ -30,6 +30,24 @@ void from_vectors(const Tile& tile, const T* from, int64_t n, char* to) {
     }
 }
 
+// The state of run `index` from a (run, E, N) array, or 0 without one.
+template <class T>
+void to_state(const ScanProblem& p, const Tile& tile, const char* states, int64_t index, T* to) {
+    constexpr int W = LANES<T>;
+    int64_t n = p.states;
+    std::fill_n(to, tile.vectors * W * n, T(0));
+    if (!states) return;
+    const T* from = reinterpret_cast<const T*>(states) + (index * p.channels + tile.first) * n;
+    for (int64_t e = 0; e < tile.count; ++e)
+        for (int64_t j = 0; j < n; ++j) to[(e / W * n + j) * W + e % W] = from[e * n + j];
+}
+
+// The reverse; nothing if the array is not wanted.
+template <class T>
+void from_state(const ScanProblem& p, const Tile& tile, const T* from, int64_t index, char* states) {
+    if (states) from_vectors<T>(tile, from, p.states, states + index * p.channels * p.states * int64_t(sizeof(T)));
+}
+
 template <class T>
 struct Parameters {
     T* a;      // A * log2(e): [vector][n][lane]

@@ -10,10 +10,9 @@ namespace SEQMAMBA_ISA {
 
 using seqmamba::ScanProblem;
 
-constexpr int64_t TILE = 64;        // channels of a tile: 256 bytes of a float32 row
 constexpr int64_t CHUNK = 32;       // tokens between checkpoints
-constexpr int64_t ROW_BLOCKS = 16;  // at most so many partial sums of the gradients of A, D, bias
-constexpr int64_t UNITS = 32;       // wanted units per problem
+constexpr int64_t ROW_BLOCKS = 32;  // at most so many partial sums of the gradients of A, D, bias
+constexpr int64_t UNITS = 4;        // wanted units per problem; few, because wide rows stream best
 
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -31,6 +30,13 @@ Run run_of(const Problem& p, int64_t run) {
 // Channels [first, first + count) of one group, as `vectors` vectors; `vector` counts over all tiles.
 struct Tile {
     int64_t group, first, count, vectors, vector;
+};
+
+// The row of the i-th token in scan order, and the step between neighbours in bytes.
+struct RowCursor {
+    char* first;
+    int64_t step;
+    char* operator[](int64_t i) const { return first + i * step; }
 };
 
 template <class T>
@@ -56,6 +62,15 @@ struct Plan {
         units = row_blocks * splits;
     }
 
+    // The i-th run of a block; `ascending` follows the order in which memory is walked through.
+    int64_t run(const ScanProblem& p, int64_t block, int64_t i, bool ascending) const {
+        int64_t first = block * runs_per_block, end = std::min(p.runs, first + runs_per_block);
+        return ascending ? first + i : end - 1 - i;
+    }
+    int64_t runs_in(const ScanProblem& p, int64_t block) const {
+        return std::min(runs_per_block, p.runs - block * runs_per_block);
+    }
+
     Tile tile(int64_t index) const {
         int64_t group = index / group_tiles, inner = index % group_tiles;
         int64_t count = std::min(TILE, group_channels - inner * TILE);
@@ -63,18 +78,27 @@ struct Plan {
                 group * group_vectors + inner * (TILE / LANES<T>)};
     }
 
+    int64_t tile_begin(int64_t split) const { return split * tiles_per_split; }
+    int64_t tile_end(int64_t split) const { return std::min(tiles, (split + 1) * tiles_per_split); }
+
+    // Where the rows lie that are needed after those of a tile: in the next tile, or in the first
+    // tile of the chunk that follows in memory. Runs are visited in the order of memory, so that
+    // this holds beyond the end of a run too.
+    struct Ahead {
+        int64_t tokens, channels, count;
+    };
+    Ahead ahead(const ScanProblem& p, int64_t split, int64_t index) const {
+        Tile now = tile(index);
+        if (index + 1 < tile_end(split)) return {0, now.count, tile(index + 1).count};
+        Tile first = tile(tile_begin(split));
+        return {std::min(chunk, p.length), first.first - now.first, first.count};
+    }
+
     // Checkpoints stand before tokens chunk, 2 * chunk, ... of a run; this is the first one's index.
     int64_t first_checkpoint(const ScanProblem& p, int64_t run) const {
         if (p.cu_seqlens) return p.cu_seqlens[run] / chunk;
         return run * (std::max<int64_t>(p.length - 1, 0) / chunk);
     }
-};
-
-// The row of the i-th token in scan order, and the step between neighbours in bytes.
-struct RowCursor {
-    char* first;
-    int64_t step;
-    char* operator[](int64_t i) const { return first + i * step; }
 };
 
 inline RowCursor cursor(const seqmamba::Rows& rows, DType dtype, const Run& run, bool reverse,

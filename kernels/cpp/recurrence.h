@@ -1,6 +1,7 @@
 // The recurrence of one vector of channels over one chunk of tokens, NB states in registers.
 #pragma once
 
+#include "stream.h"
 #include "vec.h"
 
 namespace SEQMAMBA_ISA {
@@ -14,6 +15,7 @@ struct Column {
     const T *b, *c;       // variable: [t][stride]; constant: [n][lane]
     int64_t b_stride, c_stride;  // over tokens
     int64_t length;
+    Stream ahead[AHEAD];  // memory that is needed next
 };
 
 template <class T, bool CONSTANT>
@@ -36,6 +38,8 @@ void forward_states(const Column<T>& x, T* state) {
     for (int n = 0; n < NB; ++n) h[n] = load(state + n * W);
     const T *b = x.b, *c = x.c;
     for (int64_t t = 0; t < x.length; ++t) {
+#pragma GCC unroll 4
+        for (int i = 0; i < AHEAD; ++i) x.ahead[i].fetch(t);
         Vec<T> delta = load(x.delta + t * W), du = load(x.du + t * W);
         Vec<T> part[PARTS];
 #pragma GCC unroll 16

@@ -49,6 +49,16 @@ SEQMAMBA_INLINE uint16_t to_f16(float x) {
     return uint16_t(sign | h);
 }
 
+constexpr int64_t TILE = 64;  // channels of a tile: 256 bytes of a float32 row
+
+template <class T>
+SEQMAMBA_INLINE void copy_row(const void* from, int64_t count, void* to) {
+    if (count == TILE)  // a constant size becomes a few vector moves
+        std::memcpy(to, from, TILE * sizeof(T));
+    else
+        std::memcpy(to, from, size_t(count) * sizeof(T));
+}
+
 // Copies `count` values to `to` and zeroes the rest of the last vector.
 template <class T>
 SEQMAMBA_INLINE void load_row(DType dtype, const char* from, int64_t count, T* to) {
@@ -61,7 +71,7 @@ SEQMAMBA_INLINE void load_row(DType dtype, const char* from, int64_t count, T* t
             for (int64_t i = 0; i < count; ++i) to[i] = from_f16(half[i]);
             break;
         default:
-            std::memcpy(to, from, size_t(count) * sizeof(T));
+            copy_row<T>(from, count, to);
     }
     for (int64_t i = count; i % LANES<T> != 0; ++i) to[i] = 0;
 }
@@ -77,7 +87,7 @@ SEQMAMBA_INLINE void store_row(DType dtype, const T* from, int64_t count, char* 
             for (int64_t i = 0; i < count; ++i) half[i] = to_f16(float(from[i]));
             break;
         default:
-            std::memcpy(to, from, size_t(count) * sizeof(T));
+            copy_row<T>(from, count, to);
     }
 }
 

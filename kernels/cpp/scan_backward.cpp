@@ -25,15 +25,9 @@ public:
     void run(int64_t unit) {
         block_ = unit / plan_.splits;
         split_ = unit % plan_.splits;
-        int64_t run_end = std::min(p_.runs, (block_ + 1) * plan_.runs_per_block);
-        int64_t tile_begin = split_ * plan_.tiles_per_split;
-        int64_t tile_end = std::min(plan_.tiles, tile_begin + plan_.tiles_per_split);
-        for (int64_t t = tile_begin; t < tile_end; ++t) {
-            tile_ = plan_.tile(t);
-            first_of_group_ = t == tile_begin || t % plan_.group_tiles == 0;
-            start_tile();
-            for (int64_t r = block_ * plan_.runs_per_block; r < run_end; ++r) scan(r);
-        }
+        each_tile([&](int64_t) { zero_channel_sums(); });
+        for (int64_t i = 0; i < plan_.runs_in(p_, block_); ++i)
+            scan(plan_.run(p_, block_, i, p_.reverse));
     }
 
 private:
@@ -44,7 +38,7 @@ private:
         for (T** array : {&delta_, &du_, &u_, &grad_y_, &y_, &q_, &r_, &slope_, &gate_})
             *array = arena.take<T>(lanes);
         row_ = arena.take<T>(4 * TILE);
-        carry_ = arena.take<T>(TILE * p_.states);
+        carries_ = arena.take<T>(plan_.tiles_per_split * TILE * p_.states);
         start_ = arena.take<T>(TILE * p_.states);
         b_copy_ = arena.take<T>(plan_.chunk * stride);
         c_copy_ = arena.take<T>(plan_.chunk * stride);
@@ -59,48 +53,52 @@ private:
         return sums ? sums + (block_ * plan_.vectors + tile_.vector) * n * W : nullptr;
     }
 
-    void start_tile() {
-        const ChannelSums<T>& c = sums_.channel;
+    template <class F>
+    void each_tile(F&& body) {
+        int64_t begin = plan_.tile_begin(split_);
+        const ChannelSums<T>& sums = sums_.channel;
+        for (int64_t t = begin; t < plan_.tile_end(split_); ++t) {
+            tile_ = plan_.tile(t);
+            first_of_group_ = t == begin || t % plan_.group_tiles == 0;
+            carry_ = carries_ + (tile_.vector - plan_.tile(begin).vector) * p_.states * W;
+            grad_a_ = channel_sum(sums.a, p_.states);
+            grad_b_ = channel_sum(sums.b, p_.states);
+            grad_c_ = channel_sum(sums.c, p_.states);
+            grad_d_ = channel_sum(sums.d, 1);
+            grad_bias_ = channel_sum(sums.bias, 1);
+            body(t);
+        }
+    }
+
+    void zero_channel_sums() {
         int64_t lanes = tile_.vectors * W;
-        grad_a_ = channel_sum(c.a, p_.states);
-        grad_b_ = channel_sum(c.b, p_.states);
-        grad_c_ = channel_sum(c.c, p_.states);
-        grad_d_ = channel_sum(c.d, 1);
-        grad_bias_ = channel_sum(c.bias, 1);
         for (T* sum : {grad_a_, grad_b_, grad_c_})
             if (sum) std::fill_n(sum, lanes * p_.states, T(0));
         for (T* sum : {grad_d_, grad_bias_}) std::fill_n(sum, lanes, T(0));
     }
 
+    // Tiles inside chunks: neighbouring tiles share memory pages.
     void scan(int64_t index) {
         Run run = run_of(p_, index);
-        state_or_zero(p_.grad_last, index, carry_);
         int64_t last = run.length ? (run.length - 1) / plan_.chunk : -1;
+        each_tile([&](int64_t) { to_state<T>(p_, tile_, p_.grad_last, index, carry_); });
         for (int64_t chunk = last; chunk >= 0; --chunk) {
             int64_t start = chunk * plan_.chunk;
             Span<ScanProblem> span{&p_, run, start, std::min(plan_.chunk, run.length - start)};
-            if (chunk)
-                load_checkpoint(plan_.first_checkpoint(p_, index) + chunk - 1);
-            else
-                state_or_zero(p_.initial_state, index, start_);
-            read(span);
-            recur(span);
-            write(span);
+            each_tile([&](int64_t t) {
+                if (chunk)
+                    load_checkpoint(plan_.first_checkpoint(p_, index) + chunk - 1);
+                else
+                    to_state<T>(p_, tile_, p_.initial_state, index, start_);
+                read(span);
+                recur(span, streams(span, t));
+                write(span);
+            });
         }
-        if (p_.grad_initial)
-            from_vectors<T>(tile_, carry_, p_.states,
-                            p_.grad_initial + index * p_.channels * p_.states * int64_t(sizeof(T)));
-        clear(index);
-    }
-
-    void state_or_zero(const char* states, int64_t index, T* to) {
-        std::fill_n(to, tile_.vectors * W * p_.states, T(0));
-        if (!states) return;
-        const T* from = reinterpret_cast<const T*>(states) +
-                        (index * p_.channels + tile_.first) * p_.states;
-        for (int64_t e = 0; e < tile_.count; ++e)
-            for (int64_t n = 0; n < p_.states; ++n)
-                to[(e / W * p_.states + n) * W + e % W] = from[e * p_.states + n];
+        each_tile([&](int64_t) {
+            from_state<T>(p_, tile_, carry_, index, p_.grad_initial);
+            clear(index);
+        });
     }
 
     void load_checkpoint(int64_t checkpoint) {
@@ -154,7 +152,22 @@ private:
         checked_[v] |= ~Ints<T>(-negative_magnitude<T>(delta) <= load(parameters_.limit + lane));
     }
 
-    void recur(const Span<ScanProblem>& span) {
+    // The rows of the tile after tile `index`.
+    Streams streams(const Span<ScanProblem>& span, int64_t index) {
+        auto ahead = plan_.ahead(p_, split_, index);
+        int64_t size = size_of(p_.dtype), channel = tile_.first + ahead.channels;
+        Streams found(delta_);
+        auto add = [&](const RowCursor& rows) {
+            found.add(rows[-ahead.tokens], rows.step, ahead.count * size);
+        };
+        for (const Rows* rows : {&p_.u, &p_.delta, &p_.z, &p_.grad_out})
+            if (rows->data) add(span.rows(*rows, p_.dtype, channel));
+        for (char* grad : {p_.grad_u, p_.grad_delta, p_.grad_z})
+            if (grad) add(span.rows(grad, p_.dtype, p_.channels, channel));
+        return found;
+    }
+
+    void recur(const Span<ScanProblem>& span, Streams streams) {
         Mixing<T> b{}, c{};
         if (!p_.constant_b) b = mixing<T>(span, p_.b, tile_.group * p_.b_group_stride, b_copy_);
         if (!p_.constant_c) c = mixing<T>(span, p_.c, tile_.group * p_.c_group_stride, c_copy_);
@@ -167,18 +180,20 @@ private:
             // not finite, can be wiped from the sums over channels.
             int64_t partial = tile_.count % W ? tile_.vectors - 1 : -1;
             if (partial >= 0) {
-                recur_vector<SIZE>(span, partial, n, b, c);
+                recur_vector<SIZE>(span, partial, n, b, c, streams);
                 wipe_unused(sums);
             }
             for (int64_t v = 0; v < tile_.vectors; ++v)
-                if (v != partial) recur_vector<SIZE>(span, v, n, b, c);
+                if (v != partial) recur_vector<SIZE>(span, v, n, b, c, streams);
             if (!p_.constant_b) add_token_sums<SIZE>(span, sum_b_, sums_.token.b, n);
             if (!p_.constant_c) add_token_sums<SIZE>(span, sum_c_, sums_.token.c, n);
         });
+        streams.finish(span.length);
     }
 
     template <int SIZE>
-    void recur_vector(const Span<ScanProblem>& span, int64_t v, int64_t n, Mixing<T> b, Mixing<T> c) {
+    void recur_vector(const Span<ScanProblem>& span, int64_t v, int64_t n, Mixing<T> b, Mixing<T> c,
+                      Streams& streams) {
         int64_t column = v * plan_.chunk * W, state = (v * p_.states + n) * W;
         int64_t parameter = ((tile_.vector + v) * p_.states + n) * W;
         std::memcpy(h_, start_ + state, SIZE * W * sizeof(T));
@@ -190,7 +205,8 @@ private:
                     p_.constant_c ? parameters_.c + parameter : c.data + n,
                     b.stride,
                     c.stride,
-                    span.length};
+                    span.length,
+                    {streams.next(), streams.next()}};
         Adjoint<T> adjoint{x,
                            grad_y_ + column,
                            q_ + column,
@@ -283,7 +299,7 @@ private:
     T* slope_;                                      // derivative of the step size
     T* gate_;                                       // gradient of out times the derivative of the gate
     T* row_;                                        // four rows of a tile
-    T *carry_, *start_;                             // [vector][n][lane]
+    T *carries_, *carry_, *start_;                  // [vector][n][lane]
     T *b_copy_, *c_copy_;                           // [token][n]
     T *decay_, *h_, *sum_b_, *sum_c_;               // scratch of the adjoint
     T *grad_a_, *grad_b_, *grad_c_, *grad_d_, *grad_bias_;

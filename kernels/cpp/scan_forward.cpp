@@ -21,13 +21,10 @@ public:
     }
 
     void run(int64_t unit) {
-        int64_t block = unit / plan_.splits, split = unit % plan_.splits;
-        int64_t run_end = std::min(p_.runs, (block + 1) * plan_.runs_per_block);
-        int64_t tile_end = std::min(plan_.tiles, (split + 1) * plan_.tiles_per_split);
-        for (int64_t t = split * plan_.tiles_per_split; t < tile_end; ++t) {
-            tile_ = plan_.tile(t);
-            for (int64_t r = block * plan_.runs_per_block; r < run_end; ++r) scan(r);
-        }
+        int64_t block = unit / plan_.splits;
+        split_ = unit % plan_.splits;
+        for (int64_t i = 0; i < plan_.runs_in(p_, block); ++i)
+            scan(plan_.run(p_, block, i, !p_.reverse));
     }
 
 private:
@@ -39,37 +36,41 @@ private:
         du_ = arena.take<T>(lanes);
         y_ = arena.take<T>(lanes);
         row_ = arena.take<T>(2 * TILE);
-        state_ = arena.take<T>(TILE * p_.states);
+        states_ = arena.take<T>(plan_.tiles_per_split * TILE * p_.states);
         int64_t stride = ceil_div(p_.states, W) * W;
         b_copy_ = arena.take<T>(plan_.chunk * stride);
         c_copy_ = arena.take<T>(plan_.chunk * stride);
     }
 
-    void scan(int64_t index) {
-        Run run = run_of(p_, index);
-        start_state(index);
-        for (int64_t start = 0; start < run.length; start += plan_.chunk) {
-            Span<ScanProblem> span{&p_, run, start, std::min(plan_.chunk, run.length - start)};
-            if (p_.saved && start) save_state(plan_.first_checkpoint(p_, index) + start / plan_.chunk - 1);
-            read(span);
-            recur(span);
-            write(span);
+    template <class F>
+    void each_tile(F&& body) {
+        for (int64_t t = plan_.tile_begin(split_); t < plan_.tile_end(split_); ++t) {
+            tile_ = plan_.tile(t);
+            state_ = states_ + (tile_.vector - plan_.tile(plan_.tile_begin(split_)).vector) * p_.states * W;
+            body(t);
         }
-        clear_padding(p_, {p_.out, p_.length * p_.channels, p_.channels}, index, tile_.first,
-                      tile_.count, size_of(p_.dtype));
-        if (p_.last_state)
-            from_vectors<T>(tile_, state_, p_.states,
-                            p_.last_state + index * p_.channels * p_.states * int64_t(sizeof(T)));
     }
 
-    void start_state(int64_t index) {
-        std::fill_n(state_, tile_.vectors * W * p_.states, T(0));
-        if (!p_.initial_state) return;
-        const T* from = reinterpret_cast<const T*>(p_.initial_state) +
-                        (index * p_.channels + tile_.first) * p_.states;
-        for (int64_t e = 0; e < tile_.count; ++e)
-            for (int64_t n = 0; n < p_.states; ++n)
-                state_[(e / W * p_.states + n) * W + e % W] = from[e * p_.states + n];
+    // Tiles inside chunks: neighbouring tiles share memory pages.
+    void scan(int64_t index) {
+        Run run = run_of(p_, index);
+        int64_t size = size_of(p_.dtype);
+        each_tile([&](int64_t) { to_state<T>(p_, tile_, p_.initial_state, index, state_); });
+        for (int64_t start = 0; start < run.length; start += plan_.chunk) {
+            Span<ScanProblem> span{&p_, run, start, std::min(plan_.chunk, run.length - start)};
+            int64_t checkpoint = plan_.first_checkpoint(p_, index) + start / plan_.chunk - 1;
+            each_tile([&](int64_t t) {
+                if (p_.saved && start) save_state(checkpoint);
+                read(span);
+                recur(span, streams(span, t));
+                write(span);
+            });
+        }
+        each_tile([&](int64_t) {
+            clear_padding(p_, seqmamba::Rows{p_.out, p_.length * p_.channels, p_.channels}, index,
+                          tile_.first, tile_.count, size);
+            from_state<T>(p_, tile_, state_, index, p_.last_state);
+        });
     }
 
     void save_state(int64_t checkpoint) {
@@ -111,7 +112,22 @@ private:
         checked_[v] |= ~fits;
     }
 
-    void recur(const Span<ScanProblem>& span) {
+    // The rows of the tile after tile `index`.
+    Streams streams(const Span<ScanProblem>& span, int64_t index) {
+        auto ahead = plan_.ahead(p_, split_, index);
+        int64_t size = size_of(p_.dtype), channel = tile_.first + ahead.channels;
+        Streams found(delta_);
+        auto add = [&](const RowCursor& rows) {
+            found.add(rows[ahead.tokens], rows.step, ahead.count * size);
+        };
+        add(span.rows(p_.u, p_.dtype, channel));
+        add(span.rows(p_.delta, p_.dtype, channel));
+        if (p_.z.data) add(span.rows(p_.z, p_.dtype, channel));
+        add(span.rows(p_.out, p_.dtype, p_.channels, channel));
+        return found;
+    }
+
+    void recur(const Span<ScanProblem>& span, Streams streams) {
         Mixing<T> b{}, c{};
         if (!p_.constant_b) b = mixing<T>(span, p_.b, tile_.group * p_.b_group_stride, b_copy_);
         if (!p_.constant_c) c = mixing<T>(span, p_.c, tile_.group * p_.c_group_stride, c_copy_);
@@ -127,13 +143,15 @@ private:
                             p_.constant_c ? parameters_.c + parameter + n * W : c.data + n,
                             b.stride,
                             c.stride,
-                            span.length};
+                            span.length,
+                            {streams.next(), streams.next(), streams.next(), streams.next()}};
                 T* state = state_ + (v * p_.states + n) * W;
                 specialise(traits, [&](auto checked, auto constant_b, auto constant_c) {
                     forward_states<T, size(), checked(), constant_b(), constant_c()>(x, state);
                 });
             });
         }
+        streams.finish(span.length);
     }
 
     // out = y, gated by silu(z) if there is a z; 0 at hidden tokens.
@@ -158,10 +176,11 @@ private:
     const ScanProblem& p_;
     const Plan<T>& plan_;
     const Parameters<T>& parameters_;
+    int64_t split_ = 0;
     Tile tile_{};
     T *delta_, *du_, *y_;      // [vector][token][lane]
     T* row_;                   // two rows of a tile
-    T* state_;                 // [vector][n][lane]
+    T *states_, *state_;       // of all tiles of the split, of this tile: [vector][n][lane]
     T *b_copy_, *c_copy_;      // [token][n]
     Ints<T> checked_[TILE / LANES<T>];
 };

@@ -116,12 +116,13 @@ SEQMAMBA_INLINE Vec<T> exp2_product(Vec<T> d, Vec<T> a) {
     return e;
 }
 
-// exp(x) for x <= 0; below the smallest normal number the result is 0.
+// exp(x) for x <= 0, nowhere smaller than exp(-80) or exp(-700): users add it to 1 or to 0 where such
+// a number is as good as none.
 template <class T>
 SEQMAMBA_INLINE Vec<T> exp_negative(Vec<T> x) {
-    constexpr T log2e = T(1.4426950408889634);
-    Vec<T> e = exp2_product<T, false>(x, splat<T>(log2e));
-    return x * log2e < ExpConstants<T>::underflow ? Vec<T>{} : e;
+    constexpr T lowest = sizeof(T) == 4 ? T(-80) : T(-700);
+    Vec<T> bounded = x < lowest ? splat<T>(lowest) : x;
+    return exp2_product<T, false>(bounded, splat<T>(T(1.4426950408889634)));
 }
 
 // log1p(e) for e in [0, 1].
@@ -136,15 +137,15 @@ SEQMAMBA_INLINE Vec<double> log1p_unit(Vec<double> e) {
 
 template <class T>
 SEQMAMBA_INLINE Vec<T> negative_magnitude(Vec<T> x) {
-    return x < 0 ? x : -x;  // keeps NaN
+    return (Vec<T>)((Ints<T>)x | (Ints<T>)splat<T>(T(-0.0)));
 }
 
+// For finite x; users multiply by x, which brings NaN back.
 template <class T>
 SEQMAMBA_INLINE Vec<T> sigmoid(Vec<T> x) {
     Vec<T> e = exp_negative<T>(negative_magnitude<T>(x));
     Vec<T> s = T(1) / (T(1) + e);
-    s = x < 0 ? e * s : s;
-    return x == x ? s : x;
+    return x < 0 ? e * s : s;
 }
 
 // softplus(x) = max(x, 0) + log1p(exp(-|x|)), identity above 20; its derivative in `slope`.
@@ -154,10 +155,13 @@ SEQMAMBA_INLINE Vec<T> softplus(Vec<T> x, Vec<T>* slope) {
     Vec<T> y = (x < 0 ? Vec<T>{} : x) + log1p_unit(e);
     if (WANT_SLOPE) {
         Vec<T> s = T(1) / (T(1) + e);
-        s = x < 0 ? e * s : s;
-        *slope = x > 20 ? splat<T>(1) : s;
+        *slope = x < 0 ? e * s : s;
     }
-    return x > 20 ? x : y;
+    if (sizeof(T) == 8) {  // float rounds to the identity by itself
+        if (WANT_SLOPE) *slope = x > 20 ? splat<T>(1) : *slope;
+        y = x > 20 ? x : y;
+    }
+    return y;
 }
 
 }  // namespace SEQMAMBA_ISA
