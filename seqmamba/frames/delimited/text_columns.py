@@ -10,7 +10,8 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from seqmamba.errors import DataError
-from seqmamba.frames.survey import bad_row, clean, survey, undecodable
+from seqmamba.frames.delimited.encoding import undecodable
+from seqmamba.frames.delimited.survey import bad_row, clean, survey
 
 __all__ = ["read_text_columns"]
 
