@@ -1,12 +1,20 @@
 """A small log and models trained on it once."""
 
+from typing import Any
+
 import pandas as pd
 import pytest
 
 from seqmamba.datasets.simulate.shopping import interactions
 from seqmamba.tasks.recommend.estimator import SIGMARecommender
 
-SMALL = {"d_model": 16, "d_state": 4, "max_len": 20, "random_state": 0, "num_threads": 1}
+SMALL: dict[str, Any] = {
+    "d_model": 16,
+    "d_state": 4,
+    "max_len": 20,
+    "random_state": 0,
+    "num_threads": 1,
+}
 
 
 @pytest.fixture(scope="session")

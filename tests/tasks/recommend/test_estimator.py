@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from sklearn.base import clone
 from seqmamba.errors import ConfigError, DataError, SeqmambaWarning
 from seqmamba.tasks.recommend.estimator import SIGMARecommender
 
-TINY = {"d_model": 8, "d_state": 4, "random_state": 0, "max_len": 10}
+TINY: dict[str, Any] = {"d_model": 8, "d_state": 4, "random_state": 0, "max_len": 10}
 LIST = ["item_id", "rank", "score"]
 
 
@@ -240,6 +241,6 @@ def test_bad_tables_get_one_sentence(table: dict[str, list[str]], message: str) 
         ({"preset": "sgima"}, "Did you mean 'sigma'"),
     ],
 )
-def test_settings_that_would_leak_are_refused(params: dict[str, str], message: str) -> None:
+def test_settings_that_would_leak_are_refused(params: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         SIGMARecommender(**params).fit({"user_id": [1] * 5, "item_id": [1, 2, 3, 4, 5]})

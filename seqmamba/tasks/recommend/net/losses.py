@@ -90,16 +90,30 @@ def gbce(h: Tensor, items: Tensor, targets: Tensor, n_negatives: int, t: float =
 def bpr(h: Tensor, items: Tensor, targets: Tensor, histories: Tensor) -> Tensor:
     """Return -log sigmoid(s_y - s_j) with one uniform negative outside the row's history.
 
-    ``histories`` (M, L) holds item numbers, 0 = none. A row that drew only items of its history in
-    eight tries keeps the last. RecBole adds 1e-10 inside the logarithm; log-sigmoid needs none.
+    ``histories`` (M, L) holds item numbers, 0 = none. RecBole adds 1e-10 inside the logarithm;
+    log-sigmoid needs none.
     """
-    drawn = torch.randint(1, len(items) + 1, (len(h),), device=h.device)
-    for _ in range(8):
-        known = (histories == drawn[:, None]).any(1) | (drawn == targets)
-        fresh = torch.randint(1, len(items) + 1, (len(h),), device=h.device)
-        drawn = torch.where(known, fresh, drawn)
+    known = torch.cat([histories, targets[:, None]], 1)
+    drawn = _draw_outside(known, len(items))
     margin = (h * (items[targets - 1] - items[drawn - 1])).sum(-1)
     return -functional.logsigmoid(margin).mean()
+
+
+def _draw_outside(known: Tensor, n_items: int) -> Tensor:
+    """Draw one item per row, uniformly from those that are not ``known`` (M, L), 0 = none: (M,).
+
+    Number r of the free items is r + #{j: k_j - j <= r} for the known ones k_0 < k_1 < ... of the
+    row (all counted from 0).
+    """
+    taken = known.sort(1).values
+    repeated = torch.zeros_like(taken, dtype=torch.bool)
+    repeated[:, 1:] = taken[:, 1:] == taken[:, :-1]
+    taken = taken.masked_fill(repeated | (taken == 0), 2 * n_items).sort(1).values - 1
+    n_free = n_items - (taken < n_items).sum(1)
+    r = (torch.rand(len(known), device=known.device) * n_free).long()
+    steps = torch.arange(taken.shape[1], device=known.device)
+    drawn = r + (taken - steps <= r[:, None]).sum(1)
+    return drawn.clamp(max=n_items - 1) + 1  # a row that knows everything gets the last item
 
 
 class _ChunkedLogSumExp(torch.autograd.Function):
