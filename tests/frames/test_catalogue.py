@@ -154,6 +154,11 @@ REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "35 Zstandard": (b"\x28\xb5\x2f\xfdrest", {}, r"Zstandard data.*suffix \.zst"),
     "35 Parquet": (b"PAR1rest", {}, r"Parquet file.*suffix \.parquet"),
     "36 20 001 columns": (TOO_WIDE, {}, "20001 columns; at most 20000"),
+    "other names than fields": (
+        b"1,2\n",
+        {"columns": ["a"]},
+        "row 1 has 2 fields, columns= names 1",
+    ),
     "mixed line ends": (
         b"a,b\n1,2\n3\r4,5\n",
         {},

@@ -110,7 +110,8 @@ def bad_row(
         if len(wrong):
             where = place(label, record + int(wrong[0]))
             count = int(fields[wrong[0]])
-            message = f"{where} has {count} fields, the header has {width}. Mend that row"
+            expected = "columns= names" if first else "the header has"
+            message = f"{where} has {count} fields, {expected} {width}. Mend that row"
             cure = ", or quote the fields that hold a separator." if count > width else "."
             return DataError(message + cure, where=where, value=count)
         record += len(lines)
