@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -115,6 +116,19 @@ def test_what_cannot_be_stored_is_refused(
     assert os.listdir(tmp_path) == []
 
 
+def test_files_of_schema_1_load_for_ever() -> None:
+    stored = Path(__file__).parent / "files" / "schema-1.safetensors"
+
+    tensors, header = read_model(stored)
+
+    assert torch.equal(tensors["net.weight"], torch.arange(6.0).reshape(2, 3) / 4)
+    assert tensors["state.counts"].tolist() == [3, 1, 2]
+    assert tensors["state.scale"].item() == 0.1
+    assert header["schema"] == 1
+    assert header["config"] == {"class": "SMambaForecaster", "d_model": 2, "level": [80, 90]}
+    assert header["preprocessing"] == {"classes": ["é", "b"], "missing": None}
+
+
 def test_a_newer_schema_is_refused_with_both_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,7 +188,7 @@ def test_the_file_names_no_user_host_or_path(
     write_model(folder / "m", {"x": torch.ones(1)}, HEADER)
     content = (folder / "m").read_bytes().decode("latin-1")
 
-    private = [*planted.values(), "plantedfolder", str(Path.home()), os.uname().nodename + '"']
+    private = [*planted.values(), "plantedfolder", str(Path.home()), platform.node() + '"']
     assert [word for word in private if word in content] == []
 
 
