@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor
 from seqmamba.kernels import causal_conv1d, selective_scan
 
 __all__ = ["CONV_CASES", "SCAN_CASES", "ConvCase", "Outcome", "ScanCase", "conv_arguments"]
-__all__ += ["in_dtype", "outcome", "relative_error", "scan_arguments"]
+__all__ += ["arguments_of", "in_dtype", "outcome", "relative_error", "scan_arguments", "truth"]
 
+PARAMETERS = ("A", "D", "delta_bias", "initial_state")  # never in a half type
 Padding = Literal["lengths", "mask", "packed"] | None
 
 
@@ -131,7 +133,10 @@ def scan_arguments(
     sizes["initial_state"] = (runs, width, states)
     arguments |= {name: draw(*sizes[name]) for name in case.optional}
     flags = {"delta_softplus": case.softplus, "reverse": case.reverse, "window": case.window}
-    return _placed(arguments, dtype, device) | _placed(borders, None, device) | flags
+    parameters = {n: arguments.pop(n) for n in PARAMETERS if n in arguments}
+    kept = dtype if dtype.itemsize >= 4 else torch.float32
+    placed = _placed(arguments, dtype, device) | _placed(parameters, kept, device)
+    return placed | _placed(borders, None, device) | flags
 
 
 def conv_arguments(
@@ -186,6 +191,27 @@ def outcome(arguments: Mapping[str, Any], backend: str, *, seed: int = 1) -> Out
     )
     found = dict(zip(wanted, gradients, strict=True))
     return Outcome(out.detach(), last_state.detach(), found)
+
+
+@cache
+def truth(
+    case: ScanCase | ConvCase, shape: tuple[int, ...], dtype: torch.dtype, seed: int
+) -> Outcome:
+    """Return the reference's outcome in float64 for inputs rounded to ``dtype``; kept."""
+    return outcome(
+        in_dtype(arguments_of(case, shape, dtype=dtype, seed=seed), torch.float64), "reference"
+    )
+
+
+def arguments_of(
+    case: ScanCase | ConvCase, shape: tuple[int, ...], **options: Any
+) -> dict[str, Any]:
+    """Return the arguments of a case of either kind."""
+    if isinstance(case, ScanCase):
+        batch, length, width, states = shape
+        return scan_arguments(case, (batch, length, width, states), **options)
+    batch, length, width = shape
+    return conv_arguments(case, (batch, length, width), **options)
 
 
 def in_dtype(arguments: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:

@@ -1,0 +1,9 @@
+"""Shared by the kernel tests: one seed."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
