@@ -18,7 +18,7 @@ from seqmamba.cli.task.options import (
     keyword_options,
     parameter_options,
 )
-from seqmamba.cli.task.signatures import data_is_optional, keywords, summary
+from seqmamba.cli.task.signatures import data_is_optional, keywords, summary, takes_data
 from seqmamba.params import params_of
 from seqmamba.tasks.task import Task
 
@@ -30,7 +30,8 @@ FOR_READING = ("evaluate", "inspect")  # aligned columns; other answers are CSV,
 def method_command(task: Task, verb: str, method: str) -> click.Command:
     """Return ``seqmamba TASK VERB [DATA] --model DIR`` for one method of the estimator.
 
-    A task's own verbs also take the options of ``fit`` and no model: some train by themselves.
+    A task's own verbs also take the options of ``fit`` and no model: some train by themselves. A
+    method with an argument ``model`` gets what stands behind the option as it is.
     """
     estimator = task.estimator_class()
     function = getattr(estimator, method)
@@ -42,10 +43,12 @@ def method_command(task: Task, verb: str, method: str) -> click.Command:
     @click.pass_context
     def apply(ctx: click.Context, /, **_: Any) -> None:
         given = explicit(ctx)
+        if "beside" in given:
+            given.setdefault("y", given["beside"])
         data, inputs = given.get("data"), {k: v for k, v in given.items() if k in of_method}
         check_files(function, data, inputs)
         params = {k: v for k, v in given.items() if k in declared}
-        if given.get("model") is not None:
+        if given.get("model") is not None and "model" not in of_method:
             model = load_model(given["model"], task)
             _refuse(set(params) - set(of_method))
         else:
@@ -71,10 +74,14 @@ def method_command(task: Task, verb: str, method: str) -> click.Command:
         GroupedOption(["--json"], is_flag=True, help="answer as JSON", heading=FILES),
     ]
     taken = {} if needs_model else declared
-    argument = data_argument(required=not data_is_optional(function))
+    arguments: list[click.Parameter] = []
+    if takes_data(function):
+        arguments.append(data_argument(required=not data_is_optional(function)))
+    if "y" in of_method:  # what belongs to the data may stand beside it
+        arguments.append(click.Argument(["beside"], required=False, type=click.Path()))
     return GroupedCommand(
         verb,
-        params=[argument, *own, *keyword_options(function, taken=taken), *fields],
+        params=[*arguments, *own, *keyword_options(function, taken={"model", *taken}), *fields],
         callback=apply,
         help=f"{summary(function)}.",
     )
@@ -126,11 +133,12 @@ def _refuse(names: set[str]) -> None:
 
 
 def _deliver(answer: Any, command: str, out: str | None, as_json: bool) -> None:
-    if isinstance(answer, BaseEstimator | Path | str):
-        if isinstance(answer, BaseEstimator):
-            if out is None:
-                raise click.UsageError(f"{command} changes the model: name a file with --out")
-            answer = answer.save(out)
+    if hasattr(answer, "save"):  # a model, a movie, files of another format
+        if out is None:
+            what = "changes the model" if isinstance(answer, BaseEstimator) else "writes files"
+            raise click.UsageError(f"{command} {what}: name a file with --out")
+        answer = answer.save(out)
+    if isinstance(answer, Path | str):
         click.echo(str(answer))
         return
     if hasattr(answer, "savefig"):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Keyword", "data_is_optional", "keywords", "summary"]
+__all__ = ["Keyword", "data_is_optional", "keywords", "summary", "takes_data"]
 
 UNUSED = ("Not used", "Ignored")  # what docstrings say of y where a table holds the targets
 INNER = {"self", "callbacks"}  # keywords that are no matter of the shell
@@ -40,7 +40,8 @@ def keywords(method: Callable[..., Any], *, skip_data: bool = True) -> dict[str,
     except NameError:  # a hint that only type checkers can see
         hints = {}
     help_of = _described(method)
-    names = [p for p in _named(method)[int(skip_data) :] if p.name not in INNER]
+    first = int(skip_data and takes_data(method))
+    names = [p for p in _named(method)[first:] if p.name not in INNER]
     return {
         p.name: Keyword(
             name=p.name,
@@ -53,6 +54,12 @@ def keywords(method: Callable[..., Any], *, skip_data: bool = True) -> dict[str,
         for p in names
         if not help_of.get(p.name, "").startswith(UNUSED)
     }
+
+
+def takes_data(method: Callable[..., Any]) -> bool:
+    """Say whether a method has a first argument for the data; a simulator has none."""
+    first = _named(method)[:1]
+    return bool(first) and first[0].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 def data_is_optional(method: Callable[..., Any]) -> bool:
