@@ -34,7 +34,12 @@ from seqmamba.tasks.track.motion.linear import LinearARMotion
 from seqmamba.tasks.track.motion.model import MotionModel, NoMotion
 from seqmamba.tasks.track.noise import Noise, flip
 from seqmamba.tasks.track.online.rules import Association
-from seqmamba.tasks.track.online.tables import describe, score_results
+from seqmamba.tasks.track.online.tables import (
+    MotResults,
+    describe,
+    read_detection_table,
+    score_results,
+)
 from seqmamba.tasks.track.online.tracker import Tracker
 from seqmamba.tasks.track.render import Movie, movie
 from seqmamba.tasks.track.windows import TrackWindows, read_tracks
@@ -307,6 +312,7 @@ class MotionPredictor(BaseEstimator):
         max_lost: int = 30,
         min_hits: int = 2,
         on_error: OnError = "raise",
+        format: Literal["table", "mot"] = "table",
     ) -> Any:
         """Track whole videos of detections online.
 
@@ -321,8 +327,14 @@ class MotionPredictor(BaseEstimator):
             Order and gates of the matching.
         similarity : {"iou", "giou", "hmiou", "biou"}
             Overlap of boxes.
-        max_lost, min_hits, on_error
-            See :class:`Tracker`.
+        max_lost : int
+            Frames that a lost track lives.
+        min_hits : int
+            Detections that confirm a track.
+        on_error : {"raise", "drop"}
+            What to do with invalid boxes.
+        format : {"table", "mot"}
+            A table, or files of MOTChallenge text.
         """
         motion = model or (self if hasattr(self, "net_") else "kalman")
         tracker = Tracker(
@@ -333,7 +345,9 @@ class MotionPredictor(BaseEstimator):
             min_hits=min_hits,
             on_error=on_error,
         )
-        return tracker.run(X)
+        if format == "table":
+            return tracker.run(X)
+        return MotResults(tracker.run(read_detection_table(X, on_error)[0]))
 
     def simulate(
         self,

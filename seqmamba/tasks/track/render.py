@@ -19,7 +19,7 @@ GOLDEN = 0.618033988749895  # steps of the golden ratio keep the hues of near id
 
 @dataclass(frozen=True)
 class Movie:
-    """Boxes to be drawn; nothing is drawn before :meth:`savefig`.
+    """Boxes to be drawn; nothing is drawn before :meth:`save`.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Movie:
     scale: float = 0.5
     fps: float = 25.0
 
-    def savefig(self, path: str | Path) -> None:
+    def save(self, path: str | Path) -> Path:
         """Write ``.gif``, ``.png`` (the last frame) or ``.mp4`` (needs OpenCV)."""
         path = Path(path)
         pictures = self.pictures(last_only=path.suffix == ".png")
@@ -62,6 +62,7 @@ class Movie:
             _write_video(path, pictures, self.fps)
         else:
             raise ConfigError(f"cannot draw {path.name}: the suffix must be .gif, .png or .mp4")
+        return path
 
     def pictures(self, *, last_only: bool = False) -> list[Any]:
         """Return the pillow images of all frames."""

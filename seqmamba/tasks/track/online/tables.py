@@ -1,6 +1,7 @@
 """Tables of detections cut into frames, rows of a tracker joined to tables, tables scored."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,13 @@ from numpy.typing import NDArray
 
 from seqmamba import frames
 from seqmamba.datasets.boxes import BOX, NO_ID, OnError, check_boxes
-from seqmamba.datasets.boxes_files import read_boxes, read_boxes_counted
+from seqmamba.datasets.boxes_files import read_boxes, read_boxes_counted, write_boxes
 from seqmamba.errors import ConfigError, DataError
 from seqmamba.frames import Like
 from seqmamba.metrics.tracking import Clip, score_clips
 
-__all__ = ["by_sequence", "describe", "frame_blocks", "read_detection_table", "score_results"]
-__all__ += ["score_tables", "tracks_table"]
+__all__ = ["MotResults", "by_sequence", "describe", "frame_blocks", "read_detection_table"]
+__all__ += ["score_results", "score_tables", "tracks_table"]
 
 Rows = NDArray[np.float64]
 
@@ -62,6 +63,18 @@ def tracks_table(name: str, numbers: Sequence[int], rows: Sequence[Rows]) -> pl.
         }
     )
     return table if width == 8 else table.with_columns(is_predicted=pl.Series(values[:, 8] > 0))
+
+
+@dataclass(frozen=True)
+class MotResults:
+    """Tracks that are written as MOTChallenge text: a ``.txt`` file, or a folder of them."""
+
+    tracks: pl.DataFrame
+
+    def save(self, path: str | Path) -> Path:
+        """Write the files."""
+        write_boxes(self.tracks, path)
+        return Path(path)
 
 
 def score_tables(truth: pl.DataFrame, tracks: pl.DataFrame) -> pl.DataFrame:
