@@ -95,8 +95,9 @@ class EvaluatedRecommender(TrainableRecommender):
         if X is None:
             log, queries = self.log_, Queries(*self.asked_)
         else:
-            data = translate(self._interactions(X), self.item_ids_)
-            if split == "given":
+            is_given = split == "given"
+            data = translate(self._interactions(X, filtered=not is_given), self.item_ids_)
+            if is_given:
                 return given_answers(self.log_, self.user_ids_, data)
             test = self._divide(data, self.split if split == "fit" else split).test
             log = History(data.sequence, data.offsets, data.counts, len(self.item_ids_))

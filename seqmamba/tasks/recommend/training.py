@@ -69,7 +69,7 @@ class TrainableRecommender(RecommenderParameters):
 
     def _read(self, X: Any, y: Any, fit: bool, **tables: Any) -> SequenceSamples:
         """Return training windows (``fit``), or the questions of an evaluation table."""
-        data = self._interactions(X)
+        data = self._interactions(X, filtered=fit)
         if not fit:
             answers = translate(data, self.item_ids_)
             log, queries = given_answers(self.log_, self.user_ids_, answers)

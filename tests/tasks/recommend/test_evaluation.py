@@ -1,0 +1,110 @@
+"""Full ranking by two protocols, beside every rival, and equal to a loop."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.base import clone
+
+from seqmamba.errors import ConfigError, DataError
+from seqmamba.tasks.recommend.estimator import SIGMARecommender
+
+
+def by_hand(model: SIGMARecommender, log: pd.DataFrame, seen: str) -> dict[str, float]:
+    """Rank the last event of each user with ``predict``, one user at a time."""
+    hits, gains = [], []
+    for user, rows in log.groupby("user_id", sort=False):
+        *history, answer = rows.item_id
+        if len(history) < 2:
+            continue
+        everything = model.predict(history=[history], topk=10**6, filter_seen=False)
+        ranked = everything["item_id"].to_list()
+        if seen == "filter":
+            ranked = [item for item in ranked if item == answer or item not in history]
+        rank = ranked.index(answer)
+        hits.append(rank < 10)
+        gains.append(1 / math.log2(rank + 2) if rank < 10 else 0.0)
+        assert user is not None
+    return {"hr@10": float(np.mean(hits)), "ndcg@10": float(np.mean(gains))}
+
+
+@pytest.mark.parametrize("seen", ["keep", "filter"])
+def test_the_table_equals_a_loop_over_predict(
+    model: SIGMARecommender, log: pd.DataFrame, seen: str
+) -> None:
+    table = model.evaluate(seen=seen)  # type: ignore[arg-type]  # parametrised text
+
+    expected = by_hand(model, log, seen)
+    for row in table.iter_rows(named=True):
+        assert row["value"] == pytest.approx(expected[row["metric"]], abs=1e-9)
+
+
+def test_every_rival_has_a_column_and_the_best_is_named(model: SIGMARecommender) -> None:
+    table = model.evaluate()
+    rivals = ["popularity", "recent_popularity", "itemknn", "markov", "markov_rare"]
+
+    assert {"network", "anchor", *rivals} <= set(table.columns)
+    for row in table.iter_rows(named=True):
+        assert row["baseline"] == max(row[name] for name in rivals) == row[row["best"]]
+        assert row["gain_low"] <= row["gain"] <= row["gain_high"]
+        assert row["gain"] == pytest.approx(row["value"] - row["baseline"])
+        assert row["anchor"] == row["markov"]
+
+
+def test_the_model_file_keeps_the_held_out_events(
+    model: SIGMARecommender, log: pd.DataFrame
+) -> None:
+    assert model.evaluate().equals(model.evaluate(log, split="leave_one_out"))
+
+
+@pytest.mark.parametrize("by", ["length", "popularity"])
+def test_groups_make_up_the_whole(model: SIGMARecommender, by: str) -> None:
+    groups = model.evaluate(by=by, seen="keep", metrics=["hr@10"])  # type: ignore[arg-type]  # parametrised text
+
+    whole = model.evaluate(seen="keep", metrics=["hr@10"])
+    assert groups["users"].sum() == whole["users"][0]
+    weighted = np.average(groups["value"], weights=groups["users"])
+    assert weighted == pytest.approx(whole["value"][0])
+
+
+def test_given_answers_follow_the_stored_histories(
+    model: SIGMARecommender, log: pd.DataFrame
+) -> None:
+    best = model.predict(["u2", "u3"], topk=1, filter_seen=False)
+    answers = best.select("user_id", "item_id").with_columns(timestamp=pl.lit(2_000_000_000))
+
+    table = model.evaluate(answers, split="given", seen="keep")
+
+    assert table["value"].to_list() == [1.0, 1.0]
+    assert table["users"].to_list() == [2, 2]
+
+
+def test_a_temporal_fit_is_asked_about_its_future(
+    model: SIGMARecommender, log: pd.DataFrame
+) -> None:
+    fitted = clone(model).set_params(split="temporal", max_epochs=1).fit(log)
+    assert fitted.times_ is not None
+
+    place = np.arange(len(fitted.sequence_)) - np.repeat(
+        fitted.offsets_[:-1], np.diff(fitted.offsets_)
+    )
+    trains = place < np.repeat(fitted.trained_, np.diff(fitted.offsets_))
+    answers = fitted.offsets_[fitted.asked_[0]] + fitted.asked_[1]
+
+    assert fitted.times_[trains].max() < fitted.times_[answers].min()
+    assert fitted.evaluate(seen="keep")["users"][0] == len(answers)
+
+
+def test_an_unknown_metric_names_the_nearest(model: SIGMARecommender) -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'ndcg@10'"):
+        model.evaluate(metrics=["ndgc@10"])
+
+
+def test_nothing_held_out_is_said(log: pd.DataFrame) -> None:
+    fitted = SIGMARecommender(split="none", max_epochs=0, d_model=8, d_state=4).fit(log)
+
+    assert fitted.anchor_ is None
+    with pytest.raises(DataError, match="split='leave_one_out'"):
+        fitted.evaluate()
