@@ -132,7 +132,7 @@ def test_vmap_over_inputs_and_over_parameters() -> None:
 
 
 def test_gradients_per_sample_come_from_func() -> None:
-    layer, x = Layer(), torch.randn(3, 5, 6)
+    layer, x = Layer().double(), torch.randn(3, 5, 6).double()
     parameters: dict[str, Tensor] = dict(layer.named_parameters())
 
     def loss(values: dict[str, Tensor], row: Tensor) -> Tensor:

@@ -21,7 +21,13 @@ from seqmamba.kernels import (
     state_step,
     use,
 )
-from seqmamba.testing.scan_cases import ConvCase, ScanCase, conv_arguments, scan_arguments
+from seqmamba.testing.scan_cases import (
+    ConvCase,
+    ScanCase,
+    conv_arguments,
+    relative_error,
+    scan_arguments,
+)
 
 
 class Layer(nn.Module):
@@ -100,7 +106,7 @@ def test_autocast_leaves_states_and_decays_in_float32(backend: str) -> None:
         state = selective_scan(x.bfloat16(), x.bfloat16(), layer.A, B, C, return_last_state=True)[1]
 
     assert state.dtype == torch.float32
-    torch.testing.assert_close(out.float(), plain, rtol=5e-2, atol=5e-2)
+    assert relative_error(out.detach().float(), plain.detach(), norm=2) <= 0.03
     out.float().sum().backward()
     assert layer.A.grad is not None
     assert layer.A.grad.dtype == torch.float32
