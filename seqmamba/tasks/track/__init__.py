@@ -18,5 +18,11 @@ TASK = Task(
         "horizon_train": 3,
         "random_state": 0,
     },
-    verbs={"evaluate": "evaluate", "run": "run", "simulate": "simulate", "render": "render"},
+    verbs={
+        "evaluate": "evaluate",  # also scores tracks that were made elsewhere, without a model
+        "run": "run",
+        "tune": "tune",
+        "simulate": "simulate",
+        "render": "render",
+    },
 )

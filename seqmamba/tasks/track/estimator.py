@@ -41,6 +41,7 @@ from seqmamba.tasks.track.online.tables import (
     score_results,
 )
 from seqmamba.tasks.track.online.tracker import Tracker
+from seqmamba.tasks.track.online.tuning import KALMAN, tune_trackers
 from seqmamba.tasks.track.render import Movie, movie
 from seqmamba.tasks.track.windows import TrackWindows, read_tracks
 from seqmamba.train.anchor import Anchor
@@ -348,6 +349,36 @@ class MotionPredictor(BaseEstimator):
         if format == "table":
             return tracker.run(X)
         return MotResults(tracker.run(read_detection_table(X, on_error)[0]))
+
+    def tune(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        trials: int = 30,
+        association: Association | Literal["any"] = "wide",
+        seed: int = 0,
+    ) -> pl.DataFrame:
+        """Search for the tracker's parameters, with this model and with Kalman, equally long.
+
+        Parameters
+        ----------
+        X, y : path, folder, table or array
+            True tracks and detections of videos that are not scored afterwards.
+        trials : int
+            Trackers run per motion model.
+        association : {"wide", "mambatrack", "byte", "any"}
+            Order and gates of the matching; "any" searches it too.
+        seed : int
+            Of the search.
+        """
+        own: dict[str, Any] = {"model": self} if hasattr(self, "net_") else {"linear": "linear"}
+        motions = {KALMAN: KALMAN, **own}
+        truth, seen = read_boxes(X, "truth"), read_boxes_counted(y, "detections")[0]
+        with self._threads():
+            return tune_trackers(
+                motions, truth, seen, trials=trials, association=association, seed=seed
+            )
 
     def simulate(
         self,

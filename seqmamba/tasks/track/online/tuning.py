@@ -1,0 +1,122 @@
+"""Search for the parameters of a tracker, for each motion model with the same budget."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import optuna
+import polars as pl
+
+from seqmamba.tasks.track.motion.forms import Xyxy
+from seqmamba.tasks.track.motion.kalman import KalmanMotion
+from seqmamba.tasks.track.online.rules import DEFAULTS, Association
+from seqmamba.tasks.track.online.tables import score_tables
+from seqmamba.tasks.track.online.tracker import Tracker
+
+__all__ = ["KALMAN", "tune_trackers"]
+
+KALMAN = "kalman"
+Scores = dict[str, Any]
+
+
+def tune_trackers(
+    motions: Mapping[str, Any],
+    truth: pl.DataFrame,
+    detections: pl.DataFrame,
+    *,
+    trials: int = 30,
+    association: Association | Literal["any"] = "wide",
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Return HOTA with default and with tuned parameters, one pair of rows per motion model.
+
+    The filter of the motion model called "kalman" is tuned along with its tracker: a fair
+    opponent. The defaults are the first trial of every search.
+
+    Parameters
+    ----------
+    motions : mapping of name to what :class:`Tracker` takes for ``motion``
+    truth, detections : DataFrame
+        A part of the data on which nothing is reported afterwards.
+    trials : int
+        Trackers run per motion model.
+    association : {"wide", "mambatrack", "byte", "any"}
+        "any" searches the rule as well.
+
+    Returns
+    -------
+    DataFrame
+        ``model, setting, HOTA, AssA, IDF1, switches`` and ``params``, as text.
+    """
+    rows = []
+    for name, motion in motions.items():
+        study = optuna.create_study(
+            direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed)
+        )
+        study.enqueue_trial(_defaults(name, association))
+
+        def objective(trial: optuna.Trial, name: str = name, motion: Any = motion) -> float:
+            settings = _draw(trial, name, motion, association)
+            scores = _scores(settings, truth, detections)
+            trial.set_user_attr("scores", scores)
+            return float(scores["HOTA"])
+
+        study.optimize(objective, n_trials=trials)
+        for setting, trial in (("default", study.trials[0]), ("tuned", study.best_trial)):
+            found = ", ".join(f"{k}={_short(v)}" for k, v in trial.params.items())
+            rows.append(
+                {"model": name, "setting": setting, **trial.user_attrs["scores"], "params": found}
+            )
+    return pl.DataFrame(rows)
+
+
+def _defaults(name: str, association: Association | Literal["any"]) -> dict[str, Any]:
+    rule: Association = "wide" if association == "any" else association
+    limits, form = DEFAULTS[rule], Xyxy()
+    start = {
+        "iou_active": limits.iou_active,
+        "iou_lost": limits.iou_lost,
+        "iou_low": limits.iou_low,
+        "new_thresh": limits.new_thresh,
+        "min_hits": 2,
+        "max_lost": 30,
+        "similarity": "iou",
+    }
+    start |= {"association": rule} if association == "any" else {}
+    return start | ({"qp": form.qp / form.r, "qv": form.qv / form.r} if name == KALMAN else {})
+
+
+def _draw(
+    trial: optuna.Trial, name: str, motion: Any, association: Association | Literal["any"]
+) -> dict[str, Any]:
+    """Draw the parameters of one tracker (tracking specification, section 12, stage B)."""
+    if name == KALMAN:  # only the ratios to the measurement noise matter
+        motion = KalmanMotion(
+            Xyxy(
+                r=1.0,
+                qp=trial.suggest_float("qp", 1e-3, 10, log=True),
+                qv=trial.suggest_float("qv", 1e-4, 1, log=True),
+            )
+        )
+    rule: Any = association
+    if association == "any":
+        rule = trial.suggest_categorical("association", list(DEFAULTS))
+    return {
+        "motion": motion,
+        "association": rule,
+        "iou_active": trial.suggest_float("iou_active", 0.05, 0.5),
+        "iou_lost": trial.suggest_float("iou_lost", 0.05, 0.3),
+        "iou_low": trial.suggest_float("iou_low", 0.05, 0.5),
+        "new_thresh": trial.suggest_float("new_thresh", 0.4, 0.8),
+        "min_hits": trial.suggest_int("min_hits", 1, 3),
+        "max_lost": trial.suggest_int("max_lost", 10, 90),
+        "similarity": trial.suggest_categorical("similarity", ["iou", "hmiou", "biou"]),
+    }
+
+
+def _scores(settings: dict[str, Any], truth: pl.DataFrame, detections: pl.DataFrame) -> Scores:
+    last = score_tables(truth, Tracker(**settings).run(detections)).row(-1, named=True)
+    return {name: last[name] for name in ("HOTA", "AssA", "IDF1", "switches")}
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
