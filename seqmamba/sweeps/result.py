@@ -40,10 +40,10 @@ class SweepResult:
 
 def trials_table(study: optuna.Study, space: Space) -> pl.DataFrame:
     """Return one row per trial that has started."""
+    trials = [t for t in study.get_trials(deepcopy=False) if t.datetime_start is not None]
+    names = dict.fromkeys([*space.searches, *(name for t in trials for name in t.params)])
     rows = []
-    for trial in study.get_trials(deepcopy=False):
-        if trial.datetime_start is None:
-            continue
+    for trial in trials:
         attributes, params = trial.user_attrs, trial_params(trial, space)
         kind = attributes.get("kind", "search")
         rows.append(
@@ -52,9 +52,9 @@ def trials_table(study: optuna.Study, space: Space) -> pl.DataFrame:
                 "kind": attributes["anchor"] if kind == BASELINE else kind,
                 "state": trial.state.name.lower(),
                 "value": trial.value if trial.values else None,
-                "seconds": attributes.get("seconds"),
-                "best_epoch": attributes.get("best_epoch"),
-                **{name: _cell(params.get(name)) for name in space.searches},
+                "seconds": attributes.get("fit", {}).get("seconds"),
+                "best_epoch": attributes.get("fit", {}).get("best_epoch"),
+                **{name: _cell(params.get(name)) for name in names},
                 "error": attributes.get("error"),
             }
         )

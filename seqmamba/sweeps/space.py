@@ -109,8 +109,8 @@ class Space:
         }
 
     def decode(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return stored values as the estimator takes them."""
-        return {name: _decode(self.searches[name], value) for name, value in params.items()}
+        """Return stored values as the estimator takes them; names of other spaces as they are."""
+        return {name: _decode(self.searches.get(name), value) for name, value in params.items()}
 
     def grid(self) -> dict[str, list[Any]]:
         """Return all values of each parameter.
@@ -203,10 +203,10 @@ def _encode(value: Any) -> Any:
     return value if plain else json.dumps(value)
 
 
-def _decode(search: Search, stored: Any) -> Any:
+def _decode(search: Search | None, stored: Any) -> Any:
     if not isinstance(search, Choice):
         return stored
-    return next(v for v in search.values if _same(_encode(v), stored))
+    return next((v for v in search.values if _same(_encode(v), stored)), stored)
 
 
 def _same(a: Any, b: Any) -> bool:

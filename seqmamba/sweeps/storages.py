@@ -48,7 +48,7 @@ def open_storage(place: str | None) -> BaseStorage:
     scheme = place.partition("://")[0] if "://" in place else "sqlite"
     with _driver(scheme):
         if scheme == "redis":
-            return JournalStorage(optuna.storages.journal.JournalRedisBackend(place))
+            return _open_redis(place)
         if scheme == "sqlite":
             path = place.removeprefix("sqlite:///")
             check_sqlite(Path(path))
@@ -90,6 +90,12 @@ def check_sqlite(path: Path) -> None:
             f"{path} is not a sound database ({' '.join(found.split())}). Rebuild the study from "
             "its trials with: seqmamba sweep recover DIR --storage NEW, or take another --storage."
         )
+
+
+def _open_redis(url: str) -> JournalStorage:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # optuna marks redis so
+        return JournalStorage(optuna.storages.journal.JournalRedisBackend(url))
 
 
 def _open_rdb(url: str, arguments: dict[str, Any]) -> RDBStorage:

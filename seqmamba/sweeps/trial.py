@@ -130,8 +130,9 @@ class Objective:
         if model.history_.signal is not None:
             raise Interrupted(trial, model.history_.signal)
         value = self._value(model)
-        trial.set_user_attr("seconds", round(time.perf_counter() - started, 3))
-        trial.set_user_attr("best_epoch", model.history_.best_epoch)
+        seconds = round(time.perf_counter() - started, 3)
+        best_epoch = model.history_.best_epoch
+        trial.set_user_attr("fit", {"seconds": seconds, "best_epoch": best_epoch})
         if self.out is not None:
             folder = self._folder(trial)
             model.save(folder / "model.safetensors")

@@ -1,5 +1,6 @@
 """The loop of one process on a study that others may share."""
 
+import logging
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -20,8 +21,10 @@ __all__ = ["StudyCallback", "count_ended", "join_study", "work"]
 
 StudyCallback = Callable[[optuna.Study, FrozenTrial], None]
 
-POLL_S = 0.5
+POLL_S = 0.2
 SETTINGS = "settings"
+
+log = logging.getLogger(__name__)
 
 
 def join_study(plan: Plan, *, resume: bool = False) -> tuple[optuna.Study, bool]:
@@ -85,12 +88,16 @@ def work(
     own_beat = isinstance(study._storage, JournalStorage)
     beat = float(storages.HEARTBEAT_S) if own_beat else None
     objective = Objective(plan.estimator, plan.data, plan.space, plan.out, plan.space.metric, beat)
+    waited = False
     while deadline is None or time.monotonic() < deadline:
         _requeue_stale(study)
         ended, running = count_ended(study), _count(study, TrialState.RUNNING)
         if ended >= plan.trials or _is_exhausted(study):
             return
         if ended + running >= plan.trials:
+            if not waited:
+                log.warning("waiting for %d trials that other processes run", running)
+            waited = True
             time.sleep(POLL_S)
             continue
         _run_one(study, objective, callbacks)
