@@ -7,12 +7,16 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
+import sklearn.base
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from seqmamba.datasets.interactions import Interactions
+from seqmamba.datasets.interactions_facts import facts_of
 from seqmamba.errors import DataError
 from seqmamba.metrics.recommendation import METRICS
 from seqmamba.metrics.score import named
+from seqmamba.params import check_params
 from seqmamba.tasks.recommend.baselines import Baseline, make_baselines
 from seqmamba.tasks.recommend.data import History, SequenceSamples
 from seqmamba.tasks.recommend.net.anchored import BlendedRanker
@@ -90,14 +94,28 @@ class EvaluatedRecommender(TrainableRecommender):
         self._flag(table)
         return table
 
+    def inspect(self, X: Any, y: Any = None, **tables: Any) -> pl.DataFrame:
+        """Read and check interactions, and return what was understood: fact, value. Fits nothing.
+
+        More than the template's facts: what decides over ``max_len``, ``min_user`` and the split.
+        """
+        check_params(self)
+        reader = sklearn.base.clone(self)  # reading with fit=True leaves fitted attributes
+        windows = reader._read(X, None, True)
+        data = Interactions(
+            reader.user_ids_, reader.item_ids_, reader.sequence_, reader.offsets_, reader.times_
+        )
+        facts = facts_of(data, reader.max_len_)
+        facts |= {"training windows": len(windows), "held-out questions": reader.asked_.shape[1]}
+        return pl.DataFrame({"fact": list(facts), "value": [str(v) for v in facts.values()]})
+
     def _questions(self, X: Any, split: EvaluationSplit) -> tuple[History, Queries]:
         """Return histories and questions of an evaluation."""
         if X is None:
             log, queries = self.log_, Queries(*self.asked_)
         else:
-            is_given = split == "given"
-            data = translate(self._interactions(X, filtered=not is_given), self.item_ids_)
-            if is_given:
+            data = translate(self._interactions(X, filtered=split != "given"), self.item_ids_)
+            if split == "given":
                 return given_answers(self.log_, self.user_ids_, data)
             test = self._divide(data, self.split if split == "fit" else split).test
             log = History(data.sequence, data.offsets, data.counts, len(self.item_ids_))

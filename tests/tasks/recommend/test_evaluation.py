@@ -108,3 +108,16 @@ def test_nothing_held_out_is_said(log: pd.DataFrame) -> None:
     assert fitted.anchor_ is None
     with pytest.raises(DataError, match="split='leave_one_out'"):
         fitted.evaluate()
+
+
+def test_inspect_counts_what_is_there() -> None:
+    table = {"user_id": [1, 1, 1, 2, 2], "item_id": list("aabbc"), "timestamp": [1, 1, 2, 3, 4]}
+
+    found = dict(SIGMARecommender(max_len=2).inspect(table).iter_rows())
+
+    assert (found["users"], found["items"], found["rows"]) == ("2", "3", "5")
+    assert found["events covered by max_len=2"] == "80.0%"
+    assert found["repeated (user, item) rows"] == "1"
+    assert found["same item twice in a row"] == "1"
+    assert found["ties in time within users"].startswith("25.0%")
+    assert found["users with fewer than 5 events"] == "100.0%"
