@@ -16,14 +16,15 @@ struct Adjoint {
     Column<T> x;          // x.y receives y again
     const T* grad_y;      // [t][lane]
     T *q, *r;             // [t][lane]: += sum of h_bar B; += sum of h_bar a h_before A log2(e)
-    T *decay, *h;         // scratch: [t][NB][lane]; [t + 1][NB][lane], the state before the chunk first
-    T *sum_b, *sum_c;     // variable: [t][NB][lane]; constant: [n][lane]; +=
+    T* h;                 // scratch: [t + 1][NB][lane], the state before the chunk first
+    T *sum_b, *sum_c;     // += gradients of B and C, at t * stride: [NB][lane]
+    int64_t sum_b_stride, sum_c_stride;  // 0 if constant
     T* carry;             // [NB][lane]: a h_bar of the token after the chunk, then of its first
     T* grad_a;            // [n][lane], +=
 };
 
 // Recomputes decays, states and y of the chunk.
-template <class T, int NB, bool CHECKED, bool CONST_B, bool CONST_C>
+template <class T, int NB, bool CHECKED, bool VECTORS>
 SEQMAMBA_INLINE void replay(const Adjoint<T>& g) {
     constexpr int W = LANES<T>;
     const Column<T>& x = g.x;
@@ -37,14 +38,14 @@ SEQMAMBA_INLINE void replay(const Adjoint<T>& g) {
 #pragma GCC unroll 8
         for (int n = 0; n < NB; ++n) {
             Vec<T> a = exp2_product<T, CHECKED>(delta, load(x.a + n * W));
-            h[n] = a * h[n] + du * Factor<T, CONST_B>::at(b, n);
-            y += Factor<T, CONST_C>::at(c, n) * h[n];
-            store(g.decay + (t * NB + n) * W, a);
+            h[n] = a * h[n] + du * factor<T, VECTORS>(b, n);
+            y += factor<T, VECTORS>(c, n) * h[n];
+            store(x.decay + (t * NB + n) * W, a);
             store(g.h + ((t + 1) * NB + n) * W, h[n]);
         }
         store(x.y + t * W, y);
-        if (!CONST_B) b += x.b_stride;
-        if (!CONST_C) c += x.c_stride;
+        b += x.b_stride;
+        c += x.c_stride;
     }
 }
 
@@ -53,10 +54,10 @@ SEQMAMBA_INLINE void add_to(T* p, Vec<T> v) {
     store(p, load(p) + v);
 }
 
-template <class T, int NB, bool CHECKED, bool CONST_B, bool CONST_C>
-void adjoint_states(const Adjoint<T>& g) {
+template <class T, int NB, bool CHECKED, bool VECTORS>
+SEQMAMBA_INLINE void adjoint_states(const Adjoint<T>& g) {
     constexpr int W = LANES<T>;
-    replay<T, NB, CHECKED, CONST_B, CONST_C>(g);
+    replay<T, NB, CHECKED, VECTORS>(g);
     const Column<T>& x = g.x;
     Vec<T> carry[NB], grad_a[NB];
 #pragma GCC unroll 8
@@ -64,21 +65,21 @@ void adjoint_states(const Adjoint<T>& g) {
         carry[n] = load(g.carry + n * W);
         grad_a[n] = load(g.grad_a + n * W);
     }
-    const T* b = CONST_B ? x.b : x.b + (x.length - 1) * x.b_stride;
-    const T* c = CONST_C ? x.c : x.c + (x.length - 1) * x.c_stride;
+    const T* b = x.b + (x.length - 1) * x.b_stride;
+    const T* c = x.c + (x.length - 1) * x.c_stride;
     for (int64_t t = x.length - 1; t >= 0; --t) {
         x.ahead[1].fetch(t);
         Vec<T> delta = load(x.delta + t * W), du = load(x.du + t * W), grad_y = load(g.grad_y + t * W);
         Vec<T> q = load(g.q + t * W), r = load(g.r + t * W);
-        T* sum_b = g.sum_b + (CONST_B ? 0 : t * NB * W);
-        T* sum_c = g.sum_c + (CONST_C ? 0 : t * NB * W);
+        T* sum_b = g.sum_b + t * g.sum_b_stride;
+        T* sum_c = g.sum_c + t * g.sum_c_stride;
 #pragma GCC unroll 8
         for (int n = 0; n < NB; ++n) {
-            Vec<T> h_bar = Factor<T, CONST_C>::at(c, n) * grad_y + carry[n];
+            Vec<T> h_bar = factor<T, VECTORS>(c, n) * grad_y + carry[n];
             add_to(sum_c + n * W, grad_y * load(g.h + ((t + 1) * NB + n) * W));
             add_to(sum_b + n * W, du * h_bar);
-            q += h_bar * Factor<T, CONST_B>::at(b, n);
-            carry[n] = load(g.decay + (t * NB + n) * W) * h_bar;
+            q += h_bar * factor<T, VECTORS>(b, n);
+            carry[n] = load(x.decay + (t * NB + n) * W) * h_bar;
             // The product, not h - w: the difference cancels where the input dominates the state.
             Vec<T> flow = carry[n] * load(g.h + (t * NB + n) * W);
             r += flow * load(x.a + n * W);
@@ -86,8 +87,8 @@ void adjoint_states(const Adjoint<T>& g) {
         }
         store(g.q + t * W, q);
         store(g.r + t * W, r);
-        if (!CONST_B) b -= x.b_stride;
-        if (!CONST_C) c -= x.c_stride;
+        b -= x.b_stride;
+        c -= x.c_stride;
     }
 #pragma GCC unroll 8
     for (int n = 0; n < NB; ++n) {

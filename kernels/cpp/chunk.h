@@ -7,13 +7,6 @@
 
 namespace SEQMAMBA_ISA {
 
-// B or C of a chunk, in scan order: entry (t, n) lies at data[t * stride + n].
-template <class T>
-struct Mixing {
-    const T* data;
-    int64_t stride;
-};
-
 // The tokens [start, start + length) of a run in scan order.
 template <class Problem>
 struct Span {
@@ -37,27 +30,56 @@ struct Span {
     }
 };
 
-// Variable B and C are read in place if they have the computing type; hidden tokens, which may hold
-// NaN, and half precision go through a copy.
+// B or C of a chunk in scan order. Entry (t, n) lies at data[t * stride + n], or, in the form of
+// vectors, is the vector at data[t * stride + n * LANES].
 template <class T>
-Mixing<T> mixing(const Span<ScanProblem>& span, const seqmamba::Rows& rows, int64_t group_offset, T* copy) {
-    const ScanProblem& p = *span.problem;
-    RowCursor from = span.rows(rows, p.dtype, group_offset);
-    if (size_of(p.dtype) == int64_t(sizeof(T)) && !p.mask)
-        return {reinterpret_cast<const T*>(from.first), from.step / int64_t(sizeof(T))};
-    int64_t stride = ceil_div(p.states, LANES<T>) * LANES<T>;
-    for (int64_t t = 0; t < span.length; ++t) {
-        if (span.hidden(t))
-            std::fill_n(copy + t * stride, p.states, T(0));
-        else
-            load_row<T>(p.dtype, from[t], p.states, copy + t * stride);
+struct Mixing {
+    const T* data;
+    int64_t stride;
+};
+
+// How B or C of a scan are found: in user memory, in a copy, or constant.
+template <class T>
+struct MixingSource {
+    const seqmamba::Rows* rows;
+    int64_t group_stride;
+    const T* constant;  // [vector][n][lane] or null
+    T* copy;            // [token][n], or [token][n][lane]
+
+    static int64_t copied(const Plan<T>& plan, const ScanProblem& p) {
+        int64_t width = p.constant_b || p.constant_c ? LANES<T> : 1;
+        return plan.chunk * ceil_div(p.states, LANES<T>) * LANES<T> * width;
     }
-    return {copy, stride};
-}
+
+    // Rows are read in place if they have the computing type; hidden tokens, which may hold NaN, and
+    // half precision go through the copy.
+    Mixing<T> variable(const Span<ScanProblem>& span, int64_t group, bool vectors) const {
+        const ScanProblem& p = *span.problem;
+        RowCursor from = span.rows(*rows, p.dtype, group * group_stride);
+        if (size_of(p.dtype) == int64_t(sizeof(T)) && !p.mask && !vectors)
+            return {reinterpret_cast<const T*>(from.first), from.step / int64_t(sizeof(T))};
+        int64_t width = vectors ? LANES<T> : 1, stride = ceil_div(p.states, LANES<T>) * LANES<T> * width;
+        for (int64_t t = 0; t < span.length; ++t) {
+            T* to = copy + t * stride;
+            if (span.hidden(t))
+                std::fill_n(to, p.states, T(0));
+            else
+                load_row<T>(p.dtype, from[t], p.states, to);
+            for (int64_t n = p.states - 1; vectors && n >= 0; --n) store(to + n * width, splat<T>(to[n]));
+        }
+        return {copy, stride};
+    }
+
+    // Where the states from n on of a vector of channels are.
+    Mixing<T> at(const Mixing<T>& variable, int64_t vector, int64_t states, int64_t n, bool vectors) const {
+        if (constant) return {constant + (vector * states + n) * LANES<T>, 0};
+        return {variable.data + n * (vectors ? LANES<T> : 1), variable.stride};
+    }
+};
 
 // Largest block of states at once: what the registers hold beside the constants.
 template <class T>
-constexpr int MAX_STATES = VECTOR_BYTES == 64 ? 16 : 8;
+constexpr int MAX_STATES = sizeof(T) == 8 ? 4 : VECTOR_BYTES == 64 ? 16 : 8;
 
 // Calls body with std::integral_constant<int, NB> for blocks that cover [0, states).
 template <int NB, class F>
@@ -66,20 +88,18 @@ SEQMAMBA_INLINE void state_blocks(int64_t first, int64_t states, F&& body) {
     if constexpr (NB > 1) state_blocks<NB / 2>(first, states, body);
 }
 
-// What distinguishes the compiled forms of a recurrence.
-struct Traits {
-    bool checked, constant_b, constant_c;
-};
-
-// Calls body with the three traits as compile-time constants.
-template <class F>
-SEQMAMBA_INLINE void specialise(const Traits& traits, F&& body) {
-    auto pick = [](bool flag, auto&& next) { flag ? next(std::true_type{}) : next(std::false_type{}); };
-    pick(traits.checked, [&](auto checked) {
-        pick(traits.constant_b, [&](auto constant_b) {
-            pick(traits.constant_c, [&](auto constant_c) { body(checked, constant_b, constant_c); });
-        });
-    });
+// Calls body with the form of the recurrence as compile-time constants: block of states, checked
+// exponential, vectors of B and C. Double precision and vectors always take the checked form: they
+// are too rare for forms of their own.
+template <class T, int NB, class F>
+SEQMAMBA_INLINE void specialise(bool checked, bool vectors, F&& body) {
+    using Size = std::integral_constant<int, NB>;
+    if (vectors)
+        body(Size{}, std::true_type{}, std::true_type{});
+    else if (checked || sizeof(T) == 8)
+        body(Size{}, std::true_type{}, std::false_type{});
+    else if constexpr (sizeof(T) == 4)
+        body(Size{}, std::false_type{}, std::false_type{});
 }
 
 template <class T>

@@ -12,26 +12,27 @@ struct Column {
     const T *delta, *du;  // step size; delta * u
     T* y;                 // out: += sum over the states of C h
     const T* a;           // A * log2(e): [n][lane]
-    const T *b, *c;       // variable: [t][stride]; constant: [n][lane]
-    int64_t b_stride, c_stride;  // over tokens
+    const T *b, *c;       // at t * stride: [n], or [n][lane] in the form of vectors
+    int64_t b_stride, c_stride;  // 0 if constant
     int64_t length;
+    T* decay;             // [t][NB][lane], kept for a second pass over the chunk
+    int64_t window;       // tokens of a locally bidirectional window; 1 is the plain scan
     Stream ahead[AHEAD];  // memory that is needed next
 };
 
-template <class T, bool CONSTANT>
-struct Factor;
-template <class T>
-struct Factor<T, true> {
-    static SEQMAMBA_INLINE Vec<T> at(const T* p, int n) { return load(p + n * LANES<T>); }
-};
-template <class T>
-struct Factor<T, false> {
-    static SEQMAMBA_INLINE Vec<T> at(const T* p, int n) { return splat<T>(p[n]); }
-};
+// Variable B and C are one number for all lanes, constant ones a vector of channels. Where only one
+// of the two is constant, the other is spread over vectors, which halves the compiled forms.
+template <class T, bool VECTORS>
+SEQMAMBA_INLINE Vec<T> factor(const T* p, int n) {
+    if constexpr (VECTORS)
+        return load(p + n * LANES<T>);
+    else
+        return splat<T>(p[n]);
+}
 
-// h: [NB][lane], updated in place.
-template <class T, int NB, bool CHECKED, bool CONST_B, bool CONST_C>
-void forward_states(const Column<T>& x, T* state) {
+// state: [NB][lane], updated in place.
+template <class T, int NB, bool CHECKED, bool VECTORS, bool KEEP = false>
+SEQMAMBA_INLINE void forward_states(const Column<T>& x, T* state) {
     constexpr int W = LANES<T>, PARTS = NB < 4 ? NB : 4;
     Vec<T> h[NB];
 #pragma GCC unroll 16
@@ -45,16 +46,17 @@ void forward_states(const Column<T>& x, T* state) {
 #pragma GCC unroll 16
         for (int n = 0; n < NB; ++n) {
             Vec<T> a = exp2_product<T, CHECKED>(delta, load(x.a + n * W));
-            h[n] = a * h[n] + du * Factor<T, CONST_B>::at(b, n);
-            Vec<T> term = Factor<T, CONST_C>::at(c, n) * h[n];
+            if (KEEP) store(x.decay + (t * NB + n) * W, a);
+            h[n] = a * h[n] + du * factor<T, VECTORS>(b, n);
+            Vec<T> term = factor<T, VECTORS>(c, n) * h[n];
             part[n % PARTS] = n < PARTS ? term : part[n % PARTS] + term;
         }
         Vec<T> y = load(x.y + t * W);
 #pragma GCC unroll 4
         for (int i = 0; i < PARTS; ++i) y += part[i];
         store(x.y + t * W, y);
-        if (!CONST_B) b += x.b_stride;
-        if (!CONST_C) c += x.c_stride;
+        b += x.b_stride;
+        c += x.c_stride;
     }
 #pragma GCC unroll 16
     for (int n = 0; n < NB; ++n) store(state + n * W, h[n]);

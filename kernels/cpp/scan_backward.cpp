@@ -1,8 +1,8 @@
 // Backward selective scan: per run and tile of channels, chunks from last to first, each replayed
 // from its checkpoint. Nothing of size (B, L, E, N) exists.
-#include "adjoint.h"
 #include "entry.h"
 #include "gradients.h"
+#include "local.h"
 
 namespace SEQMAMBA_ISA {
 namespace {
@@ -34,16 +34,18 @@ private:
     static constexpr int W = LANES<T>, NB = ADJOINT_STATES;
 
     void take(Arena& arena) {
-        int64_t lanes = plan_.chunk * TILE, stride = ceil_div(p_.states, W) * W;
+        int64_t lanes = plan_.chunk * TILE;
         for (T** array : {&delta_, &du_, &u_, &grad_y_, &y_, &q_, &r_, &slope_, &gate_})
             *array = arena.take<T>(lanes);
         row_ = arena.take<T>(4 * TILE);
         carries_ = arena.take<T>(plan_.tiles_per_split * TILE * p_.states);
         start_ = arena.take<T>(TILE * p_.states);
-        b_copy_ = arena.take<T>(plan_.chunk * stride);
-        c_copy_ = arena.take<T>(plan_.chunk * stride);
+        int64_t copied = MixingSource<T>::copied(plan_, p_);
+        b_ = {&p_.b, p_.b_group_stride, parameters_.b, arena.take<T>(copied)};
+        c_ = {&p_.c, p_.c_group_stride, parameters_.c, arena.take<T>(copied)};
         decay_ = arena.take<T>(plan_.chunk * NB * W);
         h_ = arena.take<T>((plan_.chunk + 1) * NB * W);
+        local_ = p_.window > 1 ? arena.take<T>(plan_.chunk * NB * W) : nullptr;
         sum_b_ = arena.take<T>(ceil_div(plan_.chunk * NB, W) * W * W);
         sum_c_ = arena.take<T>(ceil_div(plan_.chunk * NB, W) * W * W);
     }
@@ -168,9 +170,10 @@ private:
     }
 
     void recur(const Span<ScanProblem>& span, Streams streams) {
+        bool vectors = p_.constant_b || p_.constant_c;
         Mixing<T> b{}, c{};
-        if (!p_.constant_b) b = mixing<T>(span, p_.b, tile_.group * p_.b_group_stride, b_copy_);
-        if (!p_.constant_c) c = mixing<T>(span, p_.c, tile_.group * p_.c_group_stride, c_copy_);
+        if (!p_.constant_b) b = b_.variable(span, tile_.group, vectors);
+        if (!p_.constant_c) c = c_.variable(span, tile_.group, vectors);
         state_blocks<NB>(0, p_.states, [&](auto size, int64_t n) {
             constexpr int SIZE = size();
             int64_t sums = ceil_div(span.length * SIZE, W) * W * W;
@@ -194,32 +197,39 @@ private:
     template <int SIZE>
     void recur_vector(const Span<ScanProblem>& span, int64_t v, int64_t n, Mixing<T> b, Mixing<T> c,
                       Streams& streams) {
-        int64_t column = v * plan_.chunk * W, state = (v * p_.states + n) * W;
-        int64_t parameter = ((tile_.vector + v) * p_.states + n) * W;
+        int64_t column = v * plan_.chunk * W, state = (v * p_.states + n) * W, vector = tile_.vector + v;
+        bool vectors = p_.constant_b || p_.constant_c;
         std::memcpy(h_, start_ + state, SIZE * W * sizeof(T));
+        Mixing<T> b_n = b_.at(b, vector, p_.states, n, vectors);
+        Mixing<T> c_n = c_.at(c, vector, p_.states, n, vectors);
         Column<T> x{delta_ + column,
                     du_ + column,
                     y_ + column,
-                    parameters_.a + parameter,
-                    p_.constant_b ? parameters_.b + parameter : b.data + n,
-                    p_.constant_c ? parameters_.c + parameter : c.data + n,
-                    b.stride,
-                    c.stride,
+                    parameters_.a + (vector * p_.states + n) * W,
+                    b_n.data,
+                    c_n.data,
+                    b_n.stride,
+                    c_n.stride,
                     span.length,
+                    decay_,
+                    p_.window,
                     {streams.next(), streams.next()}};
         Adjoint<T> adjoint{x,
                            grad_y_ + column,
                            q_ + column,
                            r_ + column,
-                           decay_,
                            h_,
                            p_.constant_b ? grad_b_ + state : sum_b_,
                            p_.constant_c ? grad_c_ + state : sum_c_,
+                           p_.constant_b ? 0 : SIZE * W,
+                           p_.constant_c ? 0 : SIZE * W,
                            carry_ + state,
                            grad_a_ + state};
-        Traits traits{any<T>(checked_[v]), p_.constant_b != 0, p_.constant_c != 0};
-        specialise(traits, [&](auto checked, auto constant_b, auto constant_c) {
-            adjoint_states<T, SIZE, checked(), constant_b(), constant_c()>(adjoint);
+        specialise<T, SIZE>(any<T>(checked_[v]), vectors, [&](auto size, auto checked, auto vector_form) {
+            if (p_.window > 1)
+                local_adjoint<T, size(), checked(), vector_form()>(adjoint, local_);
+            else
+                adjoint_states<T, size(), checked(), vector_form()>(adjoint);
         });
     }
 
@@ -300,8 +310,8 @@ private:
     T* gate_;                                       // gradient of out times the derivative of the gate
     T* row_;                                        // four rows of a tile
     T *carries_, *carry_, *start_;                  // [vector][n][lane]
-    T *b_copy_, *c_copy_;                           // [token][n]
-    T *decay_, *h_, *sum_b_, *sum_c_;               // scratch of the adjoint
+    MixingSource<T> b_, c_;
+    T *decay_, *h_, *local_, *sum_b_, *sum_c_;      // scratch of the adjoint
     T *grad_a_, *grad_b_, *grad_c_, *grad_d_, *grad_bias_;
     Ints<T> checked_[TILE / LANES<T>];
 };

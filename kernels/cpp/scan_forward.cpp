@@ -1,8 +1,8 @@
 // Forward selective scan: for each run and tile of channels, chunk by chunk.
 #include "chunk.h"
 #include "entry.h"
+#include "local.h"
 #include "prepared.h"
-#include "recurrence.h"
 
 namespace SEQMAMBA_ISA {
 namespace {
@@ -37,9 +37,10 @@ private:
         y_ = arena.take<T>(lanes);
         row_ = arena.take<T>(2 * TILE);
         states_ = arena.take<T>(plan_.tiles_per_split * TILE * p_.states);
-        int64_t stride = ceil_div(p_.states, W) * W;
-        b_copy_ = arena.take<T>(plan_.chunk * stride);
-        c_copy_ = arena.take<T>(plan_.chunk * stride);
+        decay_ = p_.window > 1 ? arena.take<T>(plan_.chunk * MAX_STATES<T> * W) : nullptr;
+        int64_t copied = MixingSource<T>::copied(plan_, p_);
+        b_ = {&p_.b, p_.b_group_stride, parameters_.b, arena.take<T>(copied)};
+        c_ = {&p_.c, p_.c_group_stride, parameters_.c, arena.take<T>(copied)};
     }
 
     template <class F>
@@ -128,30 +129,42 @@ private:
     }
 
     void recur(const Span<ScanProblem>& span, Streams streams) {
+        bool vectors = p_.constant_b || p_.constant_c;
         Mixing<T> b{}, c{};
-        if (!p_.constant_b) b = mixing<T>(span, p_.b, tile_.group * p_.b_group_stride, b_copy_);
-        if (!p_.constant_c) c = mixing<T>(span, p_.c, tile_.group * p_.c_group_stride, c_copy_);
+        if (!p_.constant_b) b = b_.variable(span, tile_.group, vectors);
+        if (!p_.constant_c) c = c_.variable(span, tile_.group, vectors);
         for (int64_t v = 0; v < tile_.vectors; ++v) {
-            int64_t column = v * plan_.chunk * W, parameter = (tile_.vector + v) * p_.states * W;
-            Traits traits{any<T>(checked_[v]), p_.constant_b != 0, p_.constant_c != 0};
+            int64_t column = v * plan_.chunk * W, vector = tile_.vector + v;
+            bool checked = any<T>(checked_[v]);
             state_blocks<MAX_STATES<T>>(0, p_.states, [&](auto size, int64_t n) {
+                Mixing<T> b_n = b_.at(b, vector, p_.states, n, vectors);
+                Mixing<T> c_n = c_.at(c, vector, p_.states, n, vectors);
                 Column<T> x{delta_ + column,
                             du_ + column,
                             y_ + column,
-                            parameters_.a + parameter + n * W,
-                            p_.constant_b ? parameters_.b + parameter + n * W : b.data + n,
-                            p_.constant_c ? parameters_.c + parameter + n * W : c.data + n,
-                            b.stride,
-                            c.stride,
+                            parameters_.a + (vector * p_.states + n) * W,
+                            b_n.data,
+                            c_n.data,
+                            b_n.stride,
+                            c_n.stride,
                             span.length,
+                            decay_,
+                            p_.window,
                             {streams.next(), streams.next(), streams.next(), streams.next()}};
-                T* state = state_ + (v * p_.states + n) * W;
-                specialise(traits, [&](auto checked, auto constant_b, auto constant_c) {
-                    forward_states<T, size(), checked(), constant_b(), constant_c()>(x, state);
-                });
+                advance<size()>(x, state_ + (v * p_.states + n) * W, checked, vectors);
             });
         }
         streams.finish(span.length);
+    }
+
+    template <int NB>
+    void advance(const Column<T>& x, T* state, bool checked, bool vectors) {
+        specialise<T, NB>(checked, vectors, [&](auto size, auto checked_form, auto vector_form) {
+            if (p_.window > 1)
+                local_states<T, size(), checked_form(), vector_form()>(x, state);
+            else
+                forward_states<T, size(), checked_form(), vector_form()>(x, state);
+        });
     }
 
     // out = y, gated by silu(z) if there is a z; 0 at hidden tokens.
@@ -181,7 +194,8 @@ private:
     T *delta_, *du_, *y_;      // [vector][token][lane]
     T* row_;                   // two rows of a tile
     T *states_, *state_;       // of all tiles of the split, of this tile: [vector][n][lane]
-    T *b_copy_, *c_copy_;      // [token][n]
+    T* decay_;                 // of a locally bidirectional scan: [token][n][lane]
+    MixingSource<T> b_, c_;
     Ints<T> checked_[TILE / LANES<T>];
 };
 

@@ -221,6 +221,7 @@ def selective_scan(
         cu_seqlens=cu_seqlens,
         reverse=reverse,
         window=window,
+        wants_last_state=return_last_state,
     )
     out, last_state = ops.run_scans((call,), backend)[0]
     out = out if out.dtype == u.dtype else out.to(u.dtype)
@@ -242,7 +243,8 @@ def scan_pair(
     -------
     tuple of Tensor (B, L, E)
     """
-    one, two = ops.run_scans((scan_call(**first), scan_call(**second)), backend)
+    calls = [scan_call(**arguments, wants_last_state=False) for arguments in (first, second)]
+    one, two = ops.run_scans(calls, backend)
     return one[0].to(first["u"].dtype), two[0].to(second["u"].dtype)
 
 

@@ -106,8 +106,6 @@ def why_not_for(call: Call) -> str | None:
         return f"the compiled kernels run on the CPU, the tensors are on {x.device}"
     if x.dtype not in _DTYPES:
         return f"the compiled kernels serve float32, float64, bfloat16 and float16, got {x.dtype}"
-    if isinstance(call, Scan) and call.window > 1:
-        return f"the compiled kernels serve window 1, got {call.window}"
     return None
 
 
@@ -119,13 +117,15 @@ def forward(scans: Sequence[Scan], save: bool) -> list[Result]:
     for scan in scans:
         runs = _runs(scan.u, scan.cu_seqlens)
         out = torch.empty(scan.u.shape, dtype=scan.u.dtype)
-        last_state = torch.empty((runs, *scan.A.shape), dtype=scan.A.dtype)
+        kept = runs if scan.wants_last_state else 0
+        last_state = torch.empty((kept, *scan.A.shape), dtype=scan.A.dtype)
         saved = _checkpoints(scan) if save else None
         results.append(Result(out, last_state, saved))
-        if runs == 0 or last_state.numel() == 0:
+        if runs == 0 or scan.A.numel() == 0:
             out.zero_()
         else:
-            outputs = (_address(out), _address(last_state), _address(saved))
+            last = last_state.data_ptr() if kept else 0
+            outputs = (out.data_ptr(), last, _address(saved))
             blocks.append(_pack_scan(scan, runs, outputs, _NO_GRADIENTS, keep))
     _run("scan_forward", blocks)
     return results
@@ -338,10 +338,8 @@ def _checkpoints(scan: Scan) -> Tensor:
     batch, length, width = scan.u.shape
     window = min(scan.window, max(length, 1))
     chunk = -(-CHUNK // window) * window
-    if scan.cu_seqlens is None:
-        count = batch * (max(length - 1, 0) // chunk)
-    else:
-        count = length // chunk
+    packed = scan.cu_seqlens is not None
+    count = length // chunk if packed else batch * (max(length - 1, 0) // chunk)
     groups = max((m.shape[2] for m in (scan.B, scan.C) if m.ndim == 4), default=1)
     lanes = groups * -(-(width // groups) // MAX_LANES) * MAX_LANES
     return torch.empty(count * lanes * scan.A.shape[1], dtype=scan.A.dtype)

@@ -39,6 +39,7 @@ def scan_call(
     cu_seqlens: Tensor | None = None,
     reverse: bool = False,
     window: int = 1,
+    wants_last_state: bool = True,
 ) -> Scan:
     """Check the arguments of a selective scan and return them normalised.
 
@@ -92,6 +93,7 @@ def scan_call(
         delta_softplus=delta_softplus,
         reverse=reverse,
         window=window,
+        wants_last_state=wants_last_state,
     )
 
 

@@ -65,9 +65,8 @@ class Scan:
     mask: Tensor | None = None  # (B, L) bool, True = token, False = padding or hole
     delta_softplus: bool = False
     reverse: bool = False  # from the last valid token to the first
-    window: int = (
-        1  # locally bidirectional scan, windows counted in scan order; 1 is the plain scan
-    )
+    window: int = 1  # locally bidirectional windows, counted in scan order; 1 is the plain scan
+    wants_last_state: bool = True  # False allows a back-end to leave last_state empty
 
     def tensors(self) -> tuple[Tensor | None, ...]:
         """Return the differentiable fields in order."""
@@ -80,7 +79,7 @@ class Result:
     """What a forward run leaves behind."""
 
     out: Tensor  # (B, L, E), dtype of u
-    last_state: Tensor  # (S, E, N), state dtype
+    last_state: Tensor  # (S, E, N), state dtype; may be empty if nobody wants it
     saved: Tensor | None  # state at every K-th token, private to the back-end; None without save
 
 
