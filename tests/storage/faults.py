@@ -32,24 +32,27 @@ CONTENT_BYTES = 100_000
 
 
 @contextmanager
-def intercepted(hook: Hook) -> Iterator[None]:
-    """Call a hook around every system call of the atomic writer."""
+def intercepted(hook: Hook, *, durable: bool = True) -> Iterator[None]:
+    """Call a hook around every system call of the atomic writer; ``durable=False`` spares disks."""
     watched_open = partial(_File, hook)
-    with mock.patch.multiple(atomic, create=True, os=_Os(hook), open=watched_open):
+    with mock.patch.multiple(atomic, create=True, os=_Os(hook, durable), open=watched_open):
         yield
 
 
 class _Os:
     """The module ``os`` with a hook around some of its functions."""
 
-    def __init__(self, hook: Hook) -> None:
+    def __init__(self, hook: Hook, durable: bool) -> None:
         self._hook = hook
+        self._durable = durable
         self._replaced = False
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(os, name)
         if name not in CALLS:
             return found
+        if name == "fsync" and not self._durable:
+            found = int  # takes the descriptor and does nothing
 
         def watched(*args: Any, **options: Any) -> Any:
             label = "fsync_directory" if name == "fsync" and self._replaced else name

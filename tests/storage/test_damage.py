@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from seqmamba.errors import CorruptModelError, ModelFileError
-from seqmamba.storage import read_header, read_model
+from seqmamba.errors import CorruptModelError
+from seqmamba.storage import read_model
 
 
 def flips(content: bytes, low: int, high: int, count: int) -> Iterator[bytes]:
@@ -180,18 +180,16 @@ def test_a_crafted_header_is_refused_cheaply(tmp_path: Path, case: str) -> None:
 
     try:
         with pytest.raises(CorruptModelError, match="not a sound model file"):
-            read_header(path)
-        with pytest.raises(ModelFileError):
             read_model(path)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 
     assert peak <= 64 * MIB
-    assert time.process_time() - started <= 2 * 1.0 * TRACING  # two reads
+    assert time.process_time() - started <= 1.0 * TRACING
 
 
-TRACING = 3  # tracing allocations slows Python down by about this factor
+TRACING = 4  # tracing allocations slows Python down by about this factor
 
 CALLABLES = {
     "system": ("os", "system", "touch {canary}"),
