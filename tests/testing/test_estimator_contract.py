@@ -23,6 +23,7 @@ DIFFERENCES: dict[str, dict[str, Any]] = {
         "channels_are_fixed": False,
         "question": classmethod(some_users),
     },
+    "track": {"small": {"d_model": 8, "n_layers": 1, "stride": 4}},
 }
 
 for _name in TASKS:

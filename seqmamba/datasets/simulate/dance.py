@@ -124,7 +124,7 @@ def make_dancers(
 
 def dance_demo(seed: int = 0) -> tuple[Tables, Tables]:
     """Return tracks and detections of 4 videos to learn from and of 2 others to score on."""
-    return dancers(4, seed=seed + 100), dancers(2, seed=seed)
+    return dancers(4, seed=seed + 100, n_frames=150), dancers(2, seed=seed, n_frames=150)
 
 
 def _dance(

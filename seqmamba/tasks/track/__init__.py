@@ -10,14 +10,7 @@ TASK = Task(
     metrics=METRICS,
     objective="iou_5",
     demo="seqmamba.datasets.simulate.dance:dance_demo",
-    demo_params={
-        "d_model": 32,
-        "n_layers": 2,
-        "d_state": 8,
-        "max_epochs": 4,
-        "horizon_train": 3,
-        "random_state": 0,
-    },
+    demo_params={"max_epochs": 5, "random_state": 0},
     verbs={
         "evaluate": "evaluate",  # also scores tracks that were made elsewhere, without a model
         "run": "run",

@@ -45,6 +45,8 @@ class TrackWindows:
         Offsets in a history; steps ahead.
     scale, unit : str, tuple of C floats
         Unit of the offsets; see :class:`seqmamba.tasks.track.model.Scale`.
+    columns : tuple of str
+        Names of the values in the table.
     """
 
     truth: Array
@@ -57,6 +59,7 @@ class TrackWindows:
     h: int
     scale: str = "box"
     unit: tuple[float, ...] = ()
+    columns: tuple[str, ...] = BOX
 
     @classmethod
     def from_table(
@@ -104,7 +107,8 @@ class TrackWindows:
                 "motion is learned from such pairs. Are frame and track_id the right columns?",
                 column="frame",
             )
-        return cls(truth, seen, first, last, sequence, origins, q, h)
+        names = tuple(columns)
+        return cls(truth, seen, first, last, sequence, origins, q, h, columns=names)
 
     @classmethod
     def for_forecast(
@@ -129,6 +133,7 @@ class TrackWindows:
             channels=channels,
             length=(2, self.q + 1),
             n_outputs=channels,
+            feature_names=self.columns,
             extra={"scale": self.scale, "unit": list(self.unit)},
         )
 
