@@ -27,7 +27,7 @@ from seqmamba.metrics.regression import METRICS
 from seqmamba.metrics.score import named, score_table
 from seqmamba.params import check_params, param
 from seqmamba.train import loop
-from seqmamba.train.anchor import Anchor, Anchored, choose_anchor
+from seqmamba.train.anchor import Anchor, Anchored, Comparison, choose_anchor
 from seqmamba.train.callbacks import Callback
 from seqmamba.train.seeds import draw_seed, stream
 from seqmamba.train.settings import Schedule, Settings, resolve_device
@@ -96,6 +96,10 @@ class BaseEstimator(sklearn.base.BaseEstimator):  # type: ignore[misc]  # scikit
     def _anchors(self, info: Info) -> Mapping[str, Anchor]:
         """Return the cheap models that the network may stand on, unfitted."""
         return {}
+
+    def _comparison(self) -> Comparison | None:
+        """Return what says whether an anchor is surely better than a simpler one."""
+        return None
 
     def _objective(self) -> loop.Objective | None:
         """Return what validation minimises, ``(net, samples) -> float``; None = the loss."""
@@ -199,7 +203,12 @@ class BaseEstimator(sklearn.base.BaseEstimator):  # type: ignore[misc]  # scikit
         if wanted is not None and candidates:
             objective = self._objective() or loop.mean_loss(self._loss, "cpu", 256)
             self.anchor_, anchor, self.anchor_scores_ = choose_anchor(
-                wanted, candidates, train, train if valid is None else valid, objective
+                wanted,
+                candidates,
+                train,
+                train if valid is None else valid,
+                objective,
+                self._comparison(),
             )
         self._make_net(anchor)
 

@@ -17,7 +17,9 @@ from seqmamba.errors import ConfigError
 from seqmamba.params import nearest
 from seqmamba.train.loop import Objective
 
-__all__ = ["Anchor", "Anchored", "choose_anchor"]
+__all__ = ["Anchor", "Anchored", "Comparison", "choose_anchor"]
+
+Comparison = Callable[[nn.Module, nn.Module, Samples], bool]
 
 
 class Anchor(nn.Module):
@@ -50,7 +52,11 @@ class Anchored(nn.Module):
         super().__init__()
         self.net = net
         self.anchor = anchor.requires_grad_(False)
-        last = net.output_layer()
+        self.silence()
+
+    def silence(self) -> None:
+        """Set the network's last layer to zero: the anchor stands alone."""
+        last = self.net.output_layer()
         nn.init.zeros_(last.weight)
         if last.bias is not None:
             nn.init.zeros_(last.bias)
@@ -67,8 +73,17 @@ def choose_anchor(
     train: Samples,
     valid: Samples,
     objective: Objective,
+    comparison: Comparison | None = None,
 ) -> tuple[str, Anchor, dict[str, float]]:
     """Fit the named anchor, or with ``"auto"`` all, and return the best on the validation part.
+
+    Parameters
+    ----------
+    candidates : mapping of str to Anchor
+        The simplest first.
+    comparison : callable (simple, other, samples) -> bool or None
+        Says whether the other is surely better; a simpler anchor then stays where chance may have
+        ranked them. None = the smallest objective.
 
     Returns
     -------
@@ -88,4 +103,9 @@ def choose_anchor(
         anchor.tune(lambda tried: objective(tried.eval(), valid))
         scores[label] = objective(anchor.eval(), valid)
     best = min(scores, key=scores.__getitem__)
+    if comparison is not None:
+        best, *others = chosen
+        for other in others:
+            if comparison(chosen[best], chosen[other], valid):
+                best = other
     return best, chosen[best], scores

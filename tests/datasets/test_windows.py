@@ -73,7 +73,7 @@ def test_a_fraction_holds_out_at_least_one_horizon():
 
 
 def test_a_split_without_training_windows_names_the_sizes():
-    with pytest.raises(DataError, match="no training window.*input_size=6, h=3"):
+    with pytest.raises(DataError, match=r"no training window.*input_size=6, h=3"):
         samples((12,)).split(10)
 
 

@@ -101,7 +101,8 @@ def run_recipe(
     """
     params = _params(recipe)
     described = card(recipe["data"]["card"])
-    parts = cut_parts(load(described.name, data_dir), described.borders, params["input_size"])
+    table = _in_file_order(load(described.name, data_dir), described.columns.get("time"))
+    parts = cut_parts(table, described.borders, params["input_size"])
     name = recipe.get("name", f"{described.name}-{params['h']}")
     rows = _paper_row(f"forecast/{name}")
     chosen = list(SETTINGS) if settings is None else list(settings)
@@ -122,6 +123,12 @@ def run_recipe(
     for label, baseline in fitted_baselines(model).items():
         rows.append(_row(label, [scaled_errors(model, baseline, samples)], None))
     return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _in_file_order(table: pl.DataFrame, time: str | None) -> pl.DataFrame:
+    """Rename the series so that the network reads them in the order of the file, as the paper."""
+    values = [name for name in table.columns if name != time]
+    return table.rename({name: f"{k:04d} {name}" for k, name in enumerate(values)})
 
 
 def test_windows(model: SMambaForecaster, table: pl.DataFrame) -> WindowSamples:

@@ -1,8 +1,10 @@
 """The forecaster: tables in, forecasts out, around the S-Mamba network."""
 
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Self
@@ -25,6 +27,7 @@ from seqmamba.nn import Encoder
 from seqmamba.tasks.forecast.answers import forecast
 from seqmamba.tasks.forecast.answers.intervals import collect_residuals, conformal_settings
 from seqmamba.tasks.forecast.baselines import Ridge, baselines
+from seqmamba.tasks.forecast.gain import is_surely_better
 from seqmamba.tasks.forecast.losses import forecast_loss
 from seqmamba.tasks.forecast.model import SMamba, TokenLayout
 from seqmamba.tasks.forecast.parameters import ForecasterParameters
@@ -38,11 +41,15 @@ from seqmamba.tasks.forecast.reading.table import (
     windows,
 )
 from seqmamba.tasks.forecast.verbs import ForecasterVerbs
-from seqmamba.train.anchor import Anchor
+from seqmamba.train.anchor import Anchor, Anchored, Comparison
 from seqmamba.train.callbacks import Callback
 from seqmamba.train.loop import Objective, mean_loss
 
 __all__ = ["SMambaForecaster"]
+
+USUAL_STEPS = 250  # of an epoch, at which the default learning rate holds
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, repr=False)
@@ -110,7 +117,19 @@ class SMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
                 f"h={self.h} with min_history needs {self.h + int(ready.first.min())}. Pass more "
                 "rows, or a smaller h or min_history."
             )
-        return super()._parts(ready, eval_set, tables)
+        train, valid = super()._parts(ready, eval_set, tables)
+        if self.learning_rate == "auto":  # known only now: it follows the steps of an epoch
+            self.learning_rate_ = self._auto_learning_rate(len(train))
+        return train, valid
+
+    def _auto_learning_rate(self, n_windows: int) -> float:
+        """Return 1e-4, and up to five times that where an epoch has few steps.
+
+        The schedule halves the rate by the epoch; the released rates are made for about 250 steps
+        per epoch and grow for the small data sets.
+        """
+        steps = max(min(n_windows, self.windows_per_epoch or n_windows) // self.batch_size, 1)
+        return self._default_learning_rate * min(max(USUAL_STEPS / steps, 1.0), 5.0)
 
     def _split(self, samples: Samples) -> tuple[Samples, Samples | None]:
         held_out = self._held_out()
@@ -190,7 +209,11 @@ class SMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
 
     def _anchors(self, info: Info) -> Mapping[str, Anchor]:
         found = self._baselines(info)
-        return {name: found[name] for name in ("ridge", "last", "seasonal_naive") if name in found}
+        return {name: found[name] for name in ("last", "seasonal_naive", "ridge") if name in found}
+
+    def _comparison(self) -> Comparison:
+        """Return the test that keeps the simpler forecast where chance may have ranked them."""
+        return partial(is_surely_better, quantiles=self.quantiles)
 
     def _baselines(self, info: Info) -> Mapping[str, Anchor]:
         season = info.extra["season"]
@@ -203,14 +226,25 @@ class SMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
         """Keep a ridge to compare with, and how far off rolling forecasts were."""
         assert isinstance(train, WindowSamples)
         self.net_.eval()
+        if isinstance(valid, WindowSamples) and isinstance(self.net_, Anchored):
+            self._keep_anchor_unless_surely_better(self.net_, valid)
         ridge = getattr(self.net_, "anchor", None)
         if not isinstance(ridge, Ridge):
             ridge = Ridge(self.h, self._layout(), self.input_size, self.quantiles or ()).fit(train)
             objective = mean_loss(self._loss, "cpu", 256)
             ridge.tune(lambda tried: objective(tried, train if valid is None else valid))
-        self.ridge_ = ridge.weight.numpy()
+        self.ridge_ = ridge.weight.cpu().numpy()
         held_out = valid if isinstance(valid, WindowSamples) else None
         self.residuals_ = collect_residuals(self, train, held_out)
+
+    def _keep_anchor_unless_surely_better(self, net: Anchored, valid: WindowSamples) -> None:
+        """Go back to epoch 0 where the network's gain may be chance."""
+        if self.history_.best_epoch == 0 or self._comparison()(net.anchor, net, valid):
+            return
+        log.info("the network is not surely better than its anchor, which stands alone")
+        net.silence()
+        self.history_.best_epoch = 0
+        self.history_.best = self.history_.rows[0]["objective"]
 
     def _learn_table(self, panel: Panel) -> None:
         self.ids_ = list(panel.ids)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["LossName", "forecast_loss", "pinball_loss"]
+__all__ = ["LossName", "forecast_loss", "pinball_loss", "window_losses"]
 
 LossName = Literal["mse", "mae", "huber"]
 
@@ -36,16 +36,37 @@ def forecast_loss(
     quantiles : tuple of Q levels or None
         The pinball loss takes the place of the named one.
     """
-    if quantiles:
-        losses = pinball_loss(output, y.unsqueeze(3), quantiles).mean(dim=3)
-    elif observed is None:
+    if observed is None and not quantiles:
         return _ELEMENTS[name](output, y)
-    else:
-        losses = _ELEMENTS[name](output, y, reduction="none")
+    losses = _element_losses(name, output, y, quantiles)
     if observed is None:
         return losses.mean()
     weight = observed.to(losses.dtype)
     return (losses * weight).sum() / weight.sum().clamp(min=1)
+
+
+def window_losses(
+    name: LossName,
+    output: Tensor,
+    y: Tensor,
+    observed: Tensor | None,
+    quantiles: tuple[float, ...] | None = None,
+) -> Tensor:
+    """Return the mean loss of each window: (B,); arguments as :func:`forecast_loss`."""
+    losses = _element_losses(name, output, y, quantiles)
+    if observed is None:
+        return losses.mean(dim=(1, 2))
+    weight = observed.to(losses.dtype)
+    return (losses * weight).sum(dim=(1, 2)) / weight.sum(dim=(1, 2)).clamp(min=1)
+
+
+def _element_losses(
+    name: LossName, output: Tensor, y: Tensor, quantiles: tuple[float, ...] | None
+) -> Tensor:
+    """Return the loss of every target: (B, H, N)."""
+    if quantiles:
+        return pinball_loss(output, y.unsqueeze(3), quantiles).mean(dim=3)
+    return _ELEMENTS[name](output, y, reduction="none")
 
 
 def pinball_loss(output: Tensor, y: Tensor, quantiles: tuple[float, ...]) -> Tensor:

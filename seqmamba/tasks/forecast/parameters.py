@@ -79,7 +79,7 @@ class ForecasterParameters:
     anchor: AnchorName | None = param(
         "auto", "cheap forecast that the network stands on; none = the paper's network"
     )
-    loss: LossName = param("mse", "loss of point forecasts", search=Choice("mse", "mae", "huber"))
+    loss: LossName = param("huber", "loss of point forecasts", search=Choice("mse", "mae", "huber"))
     quantiles: tuple[float, ...] | None = param(None, "quantiles to learn instead of a point")
     conformal: Mapping[str, Any] | None = param(
         None, "intervals: n_windows, step_size, method (error or distribution)"
@@ -89,7 +89,7 @@ class ForecasterParameters:
     )
     learning_rate: float | Literal["auto"] = param(
         "auto",
-        "step size of the optimiser; auto = 1e-4",
+        "step size of the optimiser; auto = 1e-4, more where an epoch has few steps",
         low=0,
         search=LogUniform(1e-5, 3e-3),
         group="training",

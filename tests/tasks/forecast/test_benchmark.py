@@ -73,7 +73,7 @@ def test_an_unknown_key_is_refused() -> None:
     recipe = recipe_of("etth1-96")
     recipe["params"]["d_modle"] = 4
 
-    with pytest.raises(ConfigError, match="'d_modle' in the recipe. Did you mean 'd_model'"):
+    with pytest.raises(ConfigError, match=r"'d_modle' in the recipe. Did you mean 'd_model'"):
         run_recipe(recipe)
     with pytest.raises(ConfigError, match="needs the card of its data"):
         run_recipe({"task": "forecast"})

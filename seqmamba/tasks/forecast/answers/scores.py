@@ -64,7 +64,8 @@ def fitted_baselines(model: "SMambaForecaster") -> Mapping[str, torch.nn.Module]
     ridge = found["ridge"]
     assert isinstance(ridge, Ridge)
     ridge.weight = torch.from_numpy(model.ridge_)
-    return found
+    device = next(model.net_.parameters()).device
+    return {name: baseline.to(device) for name, baseline in found.items()}
 
 
 def _measure(

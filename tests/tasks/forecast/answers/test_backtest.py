@@ -91,5 +91,5 @@ def test_a_shorter_horizon_is_cut(small: SMambaForecaster, table: pd.DataFrame) 
 
 
 def test_too_many_windows_for_the_rows(small: SMambaForecaster, table: pd.DataFrame) -> None:
-    with pytest.raises(DataError, match="too short|no rows|no training window"):
+    with pytest.raises(DataError, match=r"too short|no rows|no training window"):
         small.cross_validation(table, n_windows=40)

@@ -83,7 +83,7 @@ def test_rows_of_fit_are_noted(model: SMambaForecaster, table: pd.DataFrame) -> 
 
 
 def test_unknown_wishes_are_named(model: SMambaForecaster, table: pd.DataFrame) -> None:
-    with pytest.raises(ConfigError, match="no metric 'maee'.*Did you mean 'mae'"):
+    with pytest.raises(ConfigError, match=r"no metric 'maee'.*Did you mean 'mae'"):
         model.evaluate(table, metrics=["maee"])
     with pytest.raises(ConfigError, match="by must be None or one of"):
         model.evaluate(table, by="series")  # type: ignore[arg-type]
