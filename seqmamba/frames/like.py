@@ -199,7 +199,8 @@ def _restored(column: pl.Series, kind: Any) -> pl.Series:
     if not (kind.is_integer() or kind in (pl.Categorical, pl.Enum)):
         return column
     before = column.cast(kind, strict=False)
-    return before if before.null_count() == column.null_count() else column
+    spelled_alike = before.cast(pl.String).eq_missing(column).all()  # "007" is no integer's name
+    return before if spelled_alike else column
 
 
 def _guarded(convert: Any, source: Any) -> pl.DataFrame:

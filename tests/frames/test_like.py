@@ -102,12 +102,13 @@ def test_unknown_categories_stay_text() -> None:
     assert list(unknown["unique_id"]) == ["z"]
 
 
-def test_ids_that_are_no_integers_any_more_stay_text() -> None:
+@pytest.mark.parametrize("other", ["new", "007", "1.0", "+3"])
+def test_ids_that_are_no_integers_any_more_stay_text(other: str) -> None:
     _, like = read(pl.DataFrame({"unique_id": [1, 2]}), text_columns=["unique_id"])
 
-    answer = write(pl.DataFrame({"unique_id": ["1", "new"]}), like)
+    answer = write(pl.DataFrame({"unique_id": ["1", other]}), like)
 
-    assert answer["unique_id"].to_list() == ["1", "new"]
+    assert answer["unique_id"].to_list() == ["1", other]
 
 
 def test_types_of_polars_and_arrow_survive() -> None:
