@@ -70,7 +70,7 @@ def test_conv_operator_keeps_torchs_rules(name: str) -> None:
     "compiler", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)]
 )
 def test_one_compiled_graph_serves_every_length(compiler: str) -> None:
-    layer, lengths = Layer(), []
+    layer, lengths = Layer().double(), []
 
     def spy(module: torch.fx.GraphModule, inputs: Any) -> Any:
         lengths.append(len(inputs))
@@ -78,7 +78,7 @@ def test_one_compiled_graph_serves_every_length(compiler: str) -> None:
 
     compiled = torch.compile(layer, fullgraph=True, dynamic=True, backend=spy)
     for length in (7, 12, 33):
-        x = torch.randn(2, length, 6, requires_grad=True)
+        x = torch.randn(2, length, 6, dtype=torch.float64, requires_grad=True)
 
         torch.testing.assert_close(compiled(x), layer(x))
         torch.testing.assert_close(gradients(compiled, layer, x), gradients(layer, layer, x))
