@@ -14,6 +14,7 @@ import pytest
 
 from seqmamba.errors import DataError
 from seqmamba.frames import numeric, read, require_columns, times
+from seqmamba.frames.delimited import encoding
 
 NUMBERS = b"a,b\n1,2\n3,4\n"
 LONG = b"a,b\n" + b"1,2\n" * 200
@@ -159,6 +160,11 @@ REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "35 Zstandard": (b"\x28\xb5\x2f\xfdrest", {}, r"Zstandard data.*suffix \.zst"),
     "35 Parquet": (b"PAR1rest", {}, r"Parquet file.*suffix \.parquet"),
     "36 20 001 columns": (_wide(20_001), {}, "20001 columns; at most 20000"),
+    "mixed line ends, quoted": (b'a,b\n"1",2\n"3"\r4,5\n', {}, "row 2 holds a carriage return"),
+    "19 too few after a quoted break": (b'a,b\n"x\n\n\ny",2\n"z\n"\n', {}, "row 2 has 1 fields"),
+    "32 quote opened long before": (b'a,b\n1,"2\n3\n4\n5\n6\n"7,8\n', {}, "row 1 has a quote"),
+    "22 endless quoted name": (b'"' + b"x" * 200_000 + b'",b\n1,2\n', {}, "header .* is malformed"),
+    "29 Latin-1 in a quoted name": (b'"\xe9\n",b\n1,2\n', {}, "byte 0xE9 at offset 1, line 1"),
     "other names than fields": (
         b"1,2\n",
         {"columns": ["a"]},
@@ -206,6 +212,26 @@ def test_csv_is_refused_with_the_place(tmp_path: Path, case: str) -> None:
     assert "table.csv" in str(caught.value)
     assert caught.value.where is not None
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("block", [1, 7])
+@pytest.mark.parametrize("case", [case for case in ACCEPTED if "columns" not in case])
+def test_the_size_of_blocks_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str, block: int
+) -> None:
+    monkeypatch.setattr(encoding, "BLOCK", block)
+
+    test_csv_is_read_exactly(tmp_path, case)
+
+
+@pytest.mark.parametrize("block", [1, 7])
+@pytest.mark.parametrize("case", [case for case in REFUSED if not case.startswith("34 a spread")])
+def test_places_do_not_depend_on_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str, block: int
+) -> None:
+    monkeypatch.setattr(encoding, "BLOCK", block)
+
+    test_csv_is_refused_with_the_place(tmp_path, case)
 
 
 @pytest.mark.parametrize("packing", [".gz", ".zst"])

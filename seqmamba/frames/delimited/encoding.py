@@ -3,12 +3,14 @@
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from seqmamba.errors import DataError
 
-__all__ = ["BOM", "blocks", "refuse_foreign", "undecodable"]
+__all__ = ["BOM", "beginning", "blocks", "refuse_foreign", "undecodable"]
 
 BLOCK = 4 * 2**20
+HEAD = 4 * 2**20
 BOM = b"\xef\xbb\xbf"
 
 _FOREIGN = (
@@ -26,9 +28,19 @@ _FOREIGN = (
 
 def blocks(content: Path | bytes) -> Iterator[bytes]:
     """Yield the bytes in blocks that end at a line feed (the last one perhaps not)."""
-    with io.BytesIO(content) if isinstance(content, bytes) else open(content, "rb") as file:
+    with _opened(content) as file:
         while block := file.read(BLOCK):
             yield block + file.readline()
+
+
+def beginning(content: Path | bytes) -> bytes:
+    """Return the first lines, enough for the header of any table that we read."""
+    with _opened(content) as file:
+        return file.read(HEAD) + file.readline()
+
+
+def _opened(content: Path | bytes) -> BinaryIO:
+    return io.BytesIO(content) if isinstance(content, bytes) else open(content, "rb")
 
 
 def refuse_foreign(head: bytes, label: str) -> None:

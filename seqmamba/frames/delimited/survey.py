@@ -12,7 +12,7 @@ import numpy as np
 
 from seqmamba.errors import DataError
 from seqmamba.frames.delimited.counts import NEWLINE, QUOTE, RETURN, count, outside, place
-from seqmamba.frames.delimited.encoding import BOM, blocks, refuse_foreign
+from seqmamba.frames.delimited.encoding import BOM, beginning, blocks, refuse_foreign
 from seqmamba.frames.delimited.header import detect_separator, read_names
 
 __all__ = ["Survey", "bad_row", "clean", "survey"]
@@ -55,7 +55,7 @@ def survey(
     DataError
         Foreign bytes, a broken header, open quotes, or a row with too few or too many fields.
     """
-    head = next(blocks(content), b"")
+    head = beginning(content)
     refuse_foreign(head, label)
     head = head.removeprefix(BOM).lstrip(b"\r\n")
     if not head.strip():
