@@ -4,9 +4,9 @@ from dataclasses import astuple, dataclass
 from typing import Self
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from seqmamba.metrics.tracking.clip import Clip
+from seqmamba.metrics.tracking.matching import best_pairs
 
 __all__ = ["ClearCounts", "count_clear"]
 
@@ -73,7 +73,7 @@ def count_clear(clip: Clip, threshold: float = 0.5) -> ClearCounts:
             continue  # sic: TrackEval leaves the pairs of the frame before in force
         score = STAY * (track[None] == current[truth][:, None]) + similarity
         score[similarity < threshold - EPS] = 0.0
-        rows, columns = linear_sum_assignment(-score)
+        rows, columns = best_pairs(score)
         kept = score[rows, columns] > EPS
         rows, columns = rows[kept], columns[kept]
         who, by = truth[rows], track[columns]

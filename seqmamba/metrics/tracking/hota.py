@@ -5,9 +5,9 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from seqmamba.metrics.tracking.clip import Clip
+from seqmamba.metrics.tracking.matching import best_pairs
 
 __all__ = ["ALPHAS", "HotaCounts", "count_hota"]
 
@@ -116,9 +116,7 @@ def _match(
     for truth, track, similarity in zip(
         clip.truth_ids, clip.track_ids, clip.similarity, strict=True
     ):
-        rows, columns = linear_sum_assignment(
-            -(alignment[truth[:, None], track[None]] * similarity)
-        )
+        rows, columns = best_pairs(alignment[truth[:, None], track[None]] * similarity)
         truth_ids.append(truth[rows])
         track_ids.append(track[columns])
         similarities.append(similarity[rows, columns])

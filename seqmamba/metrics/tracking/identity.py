@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from seqmamba.metrics.tracking.clip import Clip
+from seqmamba.metrics.tracking.matching import best_pairs
 
 __all__ = ["IdentityCounts", "count_identity"]
 
@@ -47,6 +47,6 @@ def count_identity(clip: Clip, threshold: float = 0.5) -> IdentityCounts:
     ):
         rows, columns = np.nonzero(similarity >= threshold)
         shared[truth[rows], track[columns]] += 1
-    rows, columns = linear_sum_assignment(-shared)
+    rows, columns = best_pairs(shared)
     tp = int(shared[rows, columns].sum())
     return IdentityCounts(tp=tp, fn=clip.n_truth - tp, fp=clip.n_tracks - tp)

@@ -1,20 +1,22 @@
 """The table of tracking scores: one row per video and one for all of them together."""
 
 from collections.abc import Mapping
-
-import polars as pl
+from typing import TYPE_CHECKING
 
 from seqmamba.metrics.tracking.clear import ClearCounts, count_clear
 from seqmamba.metrics.tracking.clip import Clip
 from seqmamba.metrics.tracking.hota import HotaCounts, count_hota
 from seqmamba.metrics.tracking.identity import IdentityCounts, count_identity
 
+if TYPE_CHECKING:
+    import polars as pl
+
 __all__ = ["COMBINED", "score_clips"]
 
 COMBINED = "COMBINED"
 
 
-def score_clips(clips: Mapping[str, Clip]) -> pl.DataFrame:
+def score_clips(clips: Mapping[str, Clip]) -> "pl.DataFrame":
     """Return HOTA, CLEAR and Identity per video and combined.
 
     The combined row adds up counts; it is not the mean of the rows above it.
@@ -30,6 +32,8 @@ def score_clips(clips: Mapping[str, Clip]) -> pl.DataFrame:
         ``sequence``; ``HOTA, DetA, AssA, MOTA, MOTP, IDF1`` in percent; counts ``switches,
         fragments, mostly_tracked, mostly_lost, FN, FP, GT``. The last row is ``COMBINED``.
     """
+    import polars as pl  # the registry loads without it
+
     counts = [(count_hota(c), count_clear(c), count_identity(c)) for c in clips.values()]
     hota, clear, identity = counts[0]
     for more_hota, more_clear, more_identity in counts[1:]:
