@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from seqmamba.kernels.cpp.library import call, instruction_set, library, why_not
+from seqmamba.kernels.cpp.loader import call, instruction_set, library, why_not
 from seqmamba.kernels.cpp.pack import (
     DTYPES,
     NO_GRADIENTS,

@@ -8,7 +8,7 @@ from pathlib import Path
 import seqmamba.kernels
 from seqmamba.errors import BackendError
 
-__all__ = ["VERSION", "call", "instruction_set", "library", "why_not"]
+__all__ = ["VERSION", "call", "find_library", "instruction_set", "library", "why_not"]
 
 VERSION = 1  # of the interface, seqmamba_version() of the library
 
@@ -17,9 +17,8 @@ _MANY = ("scan_forward", "scan_backward", "conv_forward", "conv_backward")
 _ONE = ("scan_step", "conv_step")
 
 
-@cache
-def _search() -> tuple[ctypes.CDLL | None, str | None]:
-    """Return the library, or why there is none."""
+def find_library() -> tuple[ctypes.CDLL | None, str | None]:
+    """Look into every folder of ``seqmamba.kernels``; return the library, or why there is none."""
     names = sorted({"seqmamba_cpp.so", f"seqmamba_cpp{_SUFFIX}"})  # CMake modules are .so on macOS
     files = [Path(folder) / name for folder in seqmamba.kernels.__path__ for name in names]
     reason = "the compiled library seqmamba_cpp was not built; install with a C++ compiler"
@@ -29,6 +28,9 @@ def _search() -> tuple[ctypes.CDLL | None, str | None]:
         except (OSError, AttributeError, BackendError) as error:
             reason = f"{file} cannot be used on this machine: {error}"
     return None, reason
+
+
+_search = cache(find_library)
 
 
 def _load(file: Path) -> ctypes.CDLL:
