@@ -39,7 +39,7 @@ def show(answer: Any, *, command: str, out: str | None = None, as_json: bool = F
 
     A mapping is shown as name and value; as JSON it is ``{"schema", "command", "facts"}``.
     """
-    if as_json and isinstance(answer, Mapping):
+    if as_json and isinstance(answer, Mapping) and not _is_columns(answer):
         facts = {str(k): _plain(v) for k, v in answer.items()}
         click.echo(json.dumps({"schema": SCHEMA, "command": command, "facts": facts}))
         return
@@ -67,7 +67,7 @@ def as_table(answer: Any) -> pl.DataFrame:
     cell.
     """
     if isinstance(answer, Mapping):
-        if all(isinstance(v, Sequence) and not isinstance(v, str) for v in answer.values()):
+        if _is_columns(answer):
             return pl.DataFrame(dict(answer))
         rows = [{"name": str(k), "value": _cell(v)} for k, v in answer.items()]
         return pl.DataFrame(rows)
@@ -84,6 +84,10 @@ def json_text(command: str, table: pl.DataFrame) -> str:
     """Return the JSON answer ``{"schema", "command", "rows"}``; NaN and infinity become null."""
     rows = [{k: _plain(v) for k, v in row.items()} for row in table.iter_rows(named=True)]
     return json.dumps({"schema": SCHEMA, "command": command, "rows": rows}, ensure_ascii=True)
+
+
+def _is_columns(answer: Mapping[Any, Any]) -> bool:
+    return all(isinstance(v, Sequence) and not isinstance(v, str) for v in answer.values())
 
 
 def _plain(value: Any) -> Any:

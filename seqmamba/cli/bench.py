@@ -19,9 +19,21 @@ from seqmamba.errors import ConfigError
 from seqmamba.params import nearest
 from seqmamba.tasks import TASKS, get_task
 
-__all__ = ["COMMAND"]
+__all__ = ["command"]
 
 KERNELS = "seqmamba.kernels.bench"
+
+
+def command() -> click.Command:
+    """Return the command group, with an entry per task."""
+    entries = {
+        "scan": Entry("times of the scan kernels", partial(_load_kernels, "scan")),
+        "encoder": Entry("times and memory of the encoder", partial(_load_kernels, "encoder")),
+        "recipe": Entry("our score on a published setting", lambda: recipe),
+        **{name: Entry(f"measurements of {name}", partial(_load_task, name)) for name in TASKS},
+    }
+    help = "Measure kernels, encoder, tasks, and published settings."
+    return LazyGroup("bench", entries, help=help, no_args_is_help=True)
 
 
 @click.command("recipe")
@@ -42,7 +54,7 @@ def recipe(name: str, data_dir: str | None, seeds: int, out: str | None, as_json
     show(run(blocks, data_dir, seeds), command=f"bench recipe {name}", out=out, as_json=as_json)
 
 
-def _measure(command: str, function: Callable[..., Any]) -> click.Command:
+def _measure(name: str, function: Callable[..., Any]) -> click.Command:
     """Return the command of a measuring function: its keywords are the options."""
     own = [
         GroupedOption(["--out", "-o"], metavar="FILE", help="figures as a file"),
@@ -53,19 +65,19 @@ def _measure(command: str, function: Callable[..., Any]) -> click.Command:
     def measure(ctx: click.Context, /, **_: Any) -> None:
         given = explicit(ctx)
         out, as_json = given.pop("out", None), given.pop("json", False)
-        show(function(**given), command=f"bench {command}", out=out, as_json=as_json)
+        show(function(**given), command=f"bench {name}", out=out, as_json=as_json)
 
     options = keyword_options(function, skip_data=False)
     return GroupedCommand(
-        command, params=[*own, *options], callback=measure, help=f"{summary(function)}."
+        name, params=[*own, *options], callback=measure, help=f"{summary(function)}."
     )
 
 
-def _load_kernels(command: str) -> click.Command:
-    function = _function(KERNELS, f"bench_{command}")
+def _load_kernels(name: str) -> click.Command:
+    function = _function(KERNELS, f"bench_{name}")
     if function is None:
-        raise ConfigError(f"this installation has no measurement {command!r}.")
-    return _measure(command, function)
+        raise ConfigError(f"this installation has no measurement {name!r}.")
+    return _measure(name, function)
 
 
 def _load_task(name: str) -> click.Command:
@@ -101,16 +113,3 @@ def _read_recipe(name: str) -> dict[str, Any]:
     if not isinstance(blocks, dict) or "task" not in blocks:
         raise ConfigError(f"{path} is no recipe: it names no task.")
     return {"name": path.stem, **blocks}
-
-
-COMMAND = LazyGroup(
-    "bench",
-    {
-        "scan": Entry("times of the scan kernels", partial(_load_kernels, "scan")),
-        "encoder": Entry("times and memory of the encoder", partial(_load_kernels, "encoder")),
-        "recipe": Entry("our score on a published setting", lambda: recipe),
-        **{name: Entry(f"measurements of {name}", partial(_load_task, name)) for name in TASKS},
-    },
-    help="Measure kernels, encoder, tasks, and published settings.",
-    no_args_is_help=True,
-)

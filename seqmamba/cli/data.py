@@ -1,38 +1,43 @@
 """``seqmamba data list|show|check``: what is known of public data sets."""
 
 from pathlib import Path
-from typing import Any
 
 import click
+import polars as pl
 
 from seqmamba.cli.answer import show
 from seqmamba.cli.terminal import note
 from seqmamba.datasets import cards
 
-__all__ = ["COMMAND"]
+__all__ = ["command"]
+
+
+def command() -> click.Command:
+    """Return the command group."""
+    return group
 
 
 @click.group("data", no_args_is_help=True)
-def COMMAND() -> None:
+def group() -> None:
     """List, show and check public data sets; nothing is downloaded."""
 
 
-@COMMAND.command("list")
+@group.command("list")
 @click.option("--task", help="only those of one task")
 @click.option("--json", "as_json", is_flag=True, help="rows as JSON")
 def list_cards(task: str | None, as_json: bool) -> None:
     """List the data cards."""
     found = [cards.card(name) for name in cards.card_names(task)]
-    rows: dict[str, list[Any]] = {
-        "name": [card.name for card in found],
-        "task": [card.task for card in found],
-        "licence": [card.licence for card in found],
-        "title": [card.title for card in found],
-    }
-    show(rows, command="data list", as_json=as_json)
+    columns = ("name", "task", "licence", "title")
+    rows = [{name: getattr(card, name) for name in columns} for card in found]
+    show(
+        pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String)),
+        command="data list",
+        as_json=as_json,
+    )
 
 
-@COMMAND.command("show")
+@group.command("show")
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="card as JSON")
 def show_card(name: str, as_json: bool) -> None:
@@ -43,7 +48,7 @@ def show_card(name: str, as_json: bool) -> None:
     show({k: v for k, v in facts.items() if v}, command="data show", as_json=as_json)
 
 
-@COMMAND.command("check")
+@group.command("check")
 @click.argument("name")
 @click.argument("folder", required=False, type=click.Path())
 def check_files(name: str, folder: str | None) -> None:

@@ -7,13 +7,18 @@ import click
 from seqmamba.cli.terminal import printable
 from seqmamba.environment import info
 
-__all__ = ["COMMAND"]
+__all__ = ["command"]
+
+
+def command() -> click.Command:
+    """Return the command."""
+    return facts_of
 
 
 @click.command("info")
 @click.argument("model", required=False, type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="facts as JSON")
-def COMMAND(model: str | None, as_json: bool) -> None:
+def facts_of(model: str | None, as_json: bool) -> None:
     """Print versions, devices and back-ends with the reason why one is missing.
 
     With MODEL, a model file or the folder of a run, print what its header says.

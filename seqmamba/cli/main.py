@@ -116,8 +116,8 @@ def _load_task(name: str) -> click.Command:
 
 
 def _load_command(name: str) -> click.Command:
-    command: click.Command = import_module(f"seqmamba.cli.{name}").COMMAND
-    return command
+    made: click.Command = import_module(f"seqmamba.cli.{name}").command()
+    return made
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

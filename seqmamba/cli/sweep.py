@@ -8,7 +8,17 @@ from seqmamba.cli.lazy import Entry, LazyGroup
 from seqmamba.cli.terminal import note
 from seqmamba.tasks import TASKS
 
-__all__ = ["COMMAND"]
+__all__ = ["command"]
+
+
+def command() -> click.Command:
+    """Return the command group, with an entry per task."""
+    entries = {
+        **{name: Entry(f"search the parameters of {name}", partial(_load, name)) for name in TASKS},
+        "recover": Entry("rebuild a study from the results of its trials", lambda: recover),
+    }
+    help = "Search the parameters of a task. Start the same command again to help or to go on."
+    return LazyGroup("sweep", entries, help=help, no_args_is_help=True)
 
 
 @click.command("recover")
@@ -26,14 +36,3 @@ def _load(name: str) -> click.Command:
     from seqmamba.cli.task.search import sweep_command  # loads optuna and torch
 
     return sweep_command(TASKS[name])
-
-
-COMMAND = LazyGroup(
-    "sweep",
-    {
-        **{name: Entry(f"search the parameters of {name}", partial(_load, name)) for name in TASKS},
-        "recover": Entry("rebuild a study from the results of its trials", lambda: recover),
-    },
-    help="Search the parameters of a task. Start the same command again to help or to go on.",
-    no_args_is_help=True,
-)

@@ -191,7 +191,7 @@ def test_resume_adds_trials_whatever_the_settings(parabola: Any, tmp_path: Path)
     )
 
     assert result.trials_.height == 7
-    assert result.trials_["x"][4:].min() >= 0
+    assert min(result.trials_["x"][4:].to_list()) >= 0
 
 
 # -- the folder --------------------------------------------------------------------------------
