@@ -1,5 +1,6 @@
 """Many series on regular grids as one array: groups below each other, series side by side."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -88,6 +89,28 @@ class Panel:
     def column(self, group: Int64, row: Int64) -> pl.Series:
         """Return the same stamps in the user's time type."""
         return self.frequency.series(self.stamps(group, row), self.time_dtype)
+
+    def chunks(self, rows: int = 2_000_000) -> Iterator[tuple[slice, "Panel"]]:
+        """Yield runs of groups of about so many rows: their place, and a panel without copies."""
+        first = 0
+        while first < self.n_groups:
+            end = int(np.searchsorted(self.offsets, self.offsets[first] + rows, side="right")) - 1
+            groups = slice(first, max(end, first + 1))
+            span = slice(int(self.offsets[groups.start]), int(self.offsets[groups.stop]))
+            yield (
+                groups,
+                replace(
+                    self,
+                    values=self.values[span],
+                    future=None if self.future is None else self.future[span],
+                    offsets=self.offsets[groups.start : groups.stop + 1]
+                    - self.offsets[groups.start],
+                    first_tick=self.first_tick[groups],
+                    phase=self.phase[groups],
+                    targets=self.targets[groups],
+                ),
+            )
+            first = groups.stop
 
     def rows(self, start: Int64, stop: Int64) -> "Panel":
         """Keep the rows ``start[g]:stop[g]`` of each group, counted from its first row."""

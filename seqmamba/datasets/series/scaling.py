@@ -52,13 +52,14 @@ class Scaling:
     @classmethod
     def learn(cls, panel: Panel, stop: Int64, kind: ScalerName) -> "Scaling":
         """Learn from the rows before ``stop[g]`` of each group."""
-        train = panel.rows(np.zeros_like(stop), stop)
-        n = panel.n_targets
-        center, scale = series_scales(train, kind)
-        pooled: ScalerName = "none" if kind == "none" else "standard"
-        cov = _pooled(train.values[:, n:], len(panel.names), pooled)
-        ahead = _pooled(train.future, len(panel.future_names), pooled)
-        return cls(kind, center, scale, *cov, *ahead)
+        center, scale = series_scales(panel, kind, stop)
+        cov, ahead = _Pool(len(panel.names)), _Pool(len(panel.future_names))
+        if kind != "none" and (panel.names or panel.future_names):
+            for groups, part in panel.chunks():
+                train = part.rows(np.zeros_like(stop[groups]), stop[groups])
+                cov.add(train.values[:, panel.n_targets :])
+                ahead.add(train.future)
+        return cls(kind, center, scale, *cov.scales(), *ahead.scales())
 
     def apply(self, panel: Panel, codes: Int64) -> Panel:
         """Return the scaled panel in float32.
@@ -71,7 +72,20 @@ class Scaling:
         return self.apply_scales(panel, self.of(panel, codes))
 
     def apply_scales(self, panel: Panel, scales: tuple[Float64, Float64]) -> Panel:
-        """Return the panel scaled by these centers and scales of its series, in float32."""
+        """Return the panel scaled by these centers and scales of its series, in float32.
+
+        A memory-mapped panel is scaled in its place, so that no second one is needed.
+        """
+        if not isinstance(panel.values, np.memmap):
+            return self._scaled(panel, scales)
+        for _, part in panel.chunks():
+            scaled = self._scaled(part, scales)
+            part.values[:] = scaled.values
+            if part.future is not None and scaled.future is not None:
+                part.future[:] = scaled.future
+        return panel
+
+    def _scaled(self, panel: Panel, scales: tuple[Float64, Float64]) -> Panel:
         center, scale = scales
         values = panel.values
         n = panel.n_targets
@@ -127,22 +141,38 @@ def inverse(values: NDArray[Any], kind: ScalerName) -> NDArray[Any]:
     return np.expm1(values) if kind == "log1p" else values
 
 
-def series_scales(panel: Panel, kind: ScalerName) -> tuple[Float64, Float64]:
-    """Return center and scale of every series, missing cells left out: (n,), (n,)."""
+def series_scales(
+    panel: Panel, kind: ScalerName, stop: Int64 | None = None
+) -> tuple[Float64, Float64]:
+    """Return center and scale of every series, missing cells left out: (n,), (n,).
+
+    Parameters
+    ----------
+    stop : (G,) or None
+        Rows of each group that count; None = all.
+    """
     center, scale = np.zeros(len(panel.ids)), np.ones(len(panel.ids))
     if kind == "none":
         return center, scale
-    values = forward(panel.values[:, : panel.n_targets], kind, panel)
-    real = panel.targets >= 0
+    stop = panel.lengths if stop is None else stop
+    for groups, part in panel.chunks():
+        train = part.rows(np.zeros_like(stop[groups]), stop[groups])
+        where, size = _group_scales(train, kind)
+        real = train.targets >= 0
+        center[train.targets[real]] = where[real]
+        scale[train.targets[real]] = size[real]
+    return center, scale
+
+
+def _group_scales(panel: Panel, kind: ScalerName) -> tuple[Float64, Float64]:
+    """Return center and scale of each group's target columns: (G, N), (G, N)."""
+    values = forward(panel.values[:, : panel.n_targets], kind, panel).astype(np.float64, copy=False)
     if kind in ("standard", "log1p"):
-        where, deviation = _moments(values, panel.offsets)
-        center[panel.targets[real]] = where[real]
-        scale[panel.targets[real]] = deviation[real]
-        return center, scale
-    for group, slot in np.argwhere(real):
+        return _moments(values, panel.offsets)
+    center, scale = np.zeros(panel.targets.shape), np.ones(panel.targets.shape)
+    for group, slot in np.argwhere(panel.targets >= 0):
         column = values[panel.offsets[group] : panel.offsets[group + 1], slot]
-        code = panel.targets[group, slot]
-        center[code], scale[code] = _scales(column, kind)
+        center[group, slot], scale[group, slot] = _scales(column, kind)
     return center, scale
 
 
@@ -187,14 +217,34 @@ def _no_zero(scale: Float64, center: Float64) -> Float64:
     return np.where(scale <= 1e-12 * np.maximum(np.abs(center), 1e-30), 1.0, scale)
 
 
-def _pooled(columns: Float64 | None, n_names: int, kind: ScalerName) -> tuple[Float64, Float64]:
-    """Return center and scale of each covariate, the columns of all series together: (E,), (E,)."""
-    if columns is None or not n_names:
-        return np.zeros(0), np.ones(0)
-    width = columns.shape[1] // n_names
-    blocks = [columns[:, k * width : (k + 1) * width].reshape(-1) for k in range(n_names)]
-    table = np.array([_scales(block, kind) for block in blocks])
-    return table[:, 0], table[:, 1]
+class _Pool:
+    """Running mean and deviation of each covariate, the columns of all series together."""
+
+    def __init__(self, n_names: int) -> None:
+        self.count, self.mean, self.squares = (np.zeros(n_names) for _ in range(3))
+
+    def add(self, columns: Float64 | None) -> None:
+        """Add rows (R, E * width), missing cells left out (Chan et al., 1983)."""
+        n_names = len(self.count)
+        if columns is None or not n_names:
+            return
+        width = columns.shape[1] // n_names
+        for k in range(n_names):
+            block = columns[:, k * width : (k + 1) * width].astype(np.float64)
+            seen = block[~np.isnan(block)]
+            if not len(seen):
+                continue
+            mean, total = seen.mean(), self.count[k] + len(seen)
+            change = mean - self.mean[k]
+            self.squares[k] += seen.var() * len(seen)
+            self.squares[k] += change**2 * self.count[k] * len(seen) / total
+            self.mean[k] += change * len(seen) / total
+            self.count[k] = total
+
+    def scales(self) -> tuple[Float64, Float64]:
+        """Return center and scale: (E,), (E,)."""
+        deviation = np.sqrt(self.squares / np.maximum(self.count, 1))
+        return self.mean, _no_zero(deviation, self.mean)
 
 
 def _standardised(columns: Float64, center: Float64, scale: Float64) -> Float64:

@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -137,7 +137,7 @@ class SMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
             return samples, None
         train, valid = samples.split(held_out)
         if len(valid):
-            return train, valid
+            return train, self._thinned(valid)
         warnings.warn(
             f"val_size={held_out} leaves no whole window for validation: training runs all "
             "max_epochs and keeps the last weights.",
@@ -145,6 +145,14 @@ class SMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
             stacklevel=4,
         )
         return train, None
+
+    def _thinned(self, valid: Samples) -> Samples:
+        """Return fewer validation windows where an epoch draws fewer than there are of them."""
+        assert isinstance(valid, WindowSamples)
+        stride = len(valid) // (self.windows_per_epoch or len(valid))
+        if stride <= 1:
+            return valid
+        return replace(valid, stride=stride * valid.stride, count=-(-valid.count // stride))
 
     def _read_raw(self, X: Any) -> Table:
         """Read a table as ``fit`` would, and learn its layout."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from seqmamba import frames
@@ -13,6 +14,7 @@ from seqmamba.datasets.series.frequency import Int64
 from seqmamba.datasets.series.panel import Panel
 from seqmamba.datasets.series.read import ReadOptions, read_panel
 from seqmamba.datasets.series.scaling import Scaling
+from seqmamba.datasets.series.stream import large_table, stream_panel, stream_tail
 from seqmamba.datasets.windows import WindowSamples
 from seqmamba.errors import ConfigError, DataError
 from seqmamba.tasks.forecast.reading.context import frequency_of
@@ -73,6 +75,18 @@ def read_table(
         last=last,
         known=() if fit else tuple(model.ids_),
     )
+    large = large_table(X)
+    if large is not None and fit:
+        if model.grouping not in ("auto", "each"):
+            raise ConfigError(
+                f"a table of this size is read series by series: grouping={model.grouping!r} "
+                "needs one that fits in memory. Pass grouping='each'."
+            )
+        library = "polars_lazy" if isinstance(X, pl.LazyFrame) else "file"
+        panel = stream_panel(large, columns, model.freq)
+        return Table(_check_missing(model, panel), frames.Like(library))
+    if large is not None:  # only the end is needed
+        X = stream_tail(large, columns, frequency_of(model), last or model.input_size + model.h)
     frame, like = frames.read(X, text_columns=[columns.id])
     panel, _ = read_panel(frame, columns, options)
     return Table(_check_missing(model, panel), like)
