@@ -1,6 +1,7 @@
 """One declaration of a parameter gives default, check, message and search range."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,6 +32,8 @@ class Toy(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     level: tuple[int, ...] = param((80, 90), "levels in percent")
     size: tuple[int, float] = param((1, 0.5), "two numbers")
     verbose: bool = param(False, "tell more")
+    extra: Mapping[str, int] | None = param(None, "more numbers")
+    anything: Any = param(None, "whatever")
     plain: int = 3
 
 
@@ -43,6 +46,8 @@ GOOD: dict[str, list[Any]] = {
     "level": [(), (90,), [80]],
     "size": [(2, 3), (2, 0.5)],
     "verbose": [True],
+    "extra": [None, {"a": 1}],
+    "anything": ["x", [1], None],
 }
 
 BAD = [
@@ -68,6 +73,7 @@ BAD = [
     ("level", (80, "90"), r"Toy.level must be tuple\[int, ...\], got \(80, '90'\)"),
     ("size", (1, 2, 3), r"Toy.size must be tuple\[int, float\], got \(1, 2, 3\)"),
     ("size", (1.5, 2), r"Toy.size must be tuple\[int, float\], got \(1.5, 2\)"),
+    ("extra", [("a", 1)], r"Toy.extra must be .*Mapping.* or None"),
     ("verbose", 1, "Toy.verbose must be bool, got 1"),
 ]
 

@@ -118,6 +118,26 @@ ACCEPTED: dict[str, tuple[bytes, dict[str, Any], dict[str, list[Any]]]] = {
     "blanks around numbers": (b"a,b\n 1, 2\n3 ,4 \n", {}, TABLE),
     "signs and exponents": (b"a,b\n+1,-2e0\n-3,.5\n", {}, {"a": [1, -3], "b": [-2.0, 0.5]}),
     "booleans": (b"a,b\ntrue,1\nFalse,2\nNA,3\n", {}, {"a": [True, False, None], "b": [1, 2, 3]}),
+    "a word after 200 booleans": (
+        b"a\n" + b"true\n" * 200 + b"maybe\n",
+        {},
+        {"a": ["true"] * 200 + ["maybe"]},
+    ),
+    "a number after 200 gaps": (
+        b"a,b\n" + b",1\n" * 200 + b"2,1\n",
+        {},
+        {"a": [None] * 200 + [2], "b": [1] * 201},
+    ),
+    "a word after 200 numbers": (
+        b"a\n" + b"1\n" * 200 + b"x\n",
+        {},
+        {"a": ["1"] * 200 + ["x"]},
+    ),
+    "a code after 200 numbers": (
+        b"a\n" + b"1\n" * 200 + b"007\n",
+        {},
+        {"a": ["1"] * 200 + ["007"]},
+    ),
     "without a header": (b"1,2\n3,4\n", {"columns": ["a", "b"]}, TABLE),
     "declared types": (
         NUMBERS,

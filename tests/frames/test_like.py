@@ -90,6 +90,14 @@ def test_new_gaps_in_integers_do_not_make_floats() -> None:
     assert answer["flag"].dtype == "boolean"
 
 
+def test_an_answer_of_another_type_keeps_its_own() -> None:
+    _, like = read(pd.DataFrame({"k": pd.array([1, None], dtype="Int64")}))
+
+    answer = write(pl.DataFrame({"k": ["low", "high"]}), like)
+
+    assert list(answer["k"]) == ["low", "high"]
+
+
 def test_unknown_categories_stay_text() -> None:
     _, like = read(
         pd.DataFrame({"unique_id": pd.Categorical(["a", "b"])}), text_columns=["unique_id"]

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from seqmamba.errors import DataError
-from seqmamba.frames import compressed, read, write
+from seqmamba.frames import compressed, formats, read, write
 
 TABLE = pl.DataFrame({"id": ["a", "b"], "k": [1, 2], "y": [0.5, 1.5]})
 
@@ -174,6 +174,22 @@ def test_a_compression_bomb_stops_early(
         read(path)
 
 
+def test_an_archive_that_unpacks_hugely_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez_compressed(tmp_path / "t.npz", a=np.zeros(1_000_000))
+    monkeypatch.setattr(formats, "ALWAYS_ALLOWED", 1000)
+
+    with pytest.raises(DataError, match="more than 100 times its size"):
+        read(tmp_path / "t.npz")
+
+
+def test_an_archive_of_one_array_is_its_table(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", data=np.zeros((3, 2)))
+
+    assert read(tmp_path / "t.npz")[0].columns == ["x0", "x1"]
+
+
 def test_an_archive_of_columns_is_a_table(tmp_path: Path) -> None:
     np.savez(tmp_path / "t.npz", a=np.arange(2), b=np.array(["x", "y"]))
 
@@ -205,6 +221,11 @@ def test_declared_types_hold_for_tables(source: Any, kind: Any, expected: list[A
 
     assert frame["y"].dtype == kind
     assert frame["y"].to_list() == expected
+
+
+def test_a_type_that_no_value_can_take_is_named() -> None:
+    with pytest.raises(DataError, match=r"column 'y' of the table holds List\(Int64\), not Int8"):
+        read({"y": [[1]]}, schema={"y": pl.Int8})
 
 
 def test_a_value_beyond_its_declared_type_is_named() -> None:
