@@ -42,8 +42,6 @@ def interactions(
 
     Parameters
     ----------
-    n_users, n_items : int
-    seed : int
     oracle : bool
         Also return what the best possible recommender reaches.
 

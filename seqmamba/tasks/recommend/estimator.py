@@ -23,7 +23,7 @@ from seqmamba.tasks.recommend.serve.questions import (
     read_ids,
 )
 from seqmamba.tasks.recommend.serve.server import ColdUser, Server
-from seqmamba.tasks.recommend.serve.shown import shown_items
+from seqmamba.tasks.recommend.serve.shown import Shown, shown_items
 from seqmamba.tasks.recommend.serve.stream import Stream, advance, begin
 from seqmamba.tasks.recommend.update import merge
 
@@ -86,28 +86,14 @@ class SIGMARecommender(EvaluatedRecommender):
         Returns
         -------
         table
-            Users in the order asked for, best items first, rank from 1; equal scores in the order
-            of the vocabulary. ``source`` says ``model`` or ``popular``.
-
-        Raises
-        ------
-        DataError
-            No candidate is known, or a user is cold under ``cold_user="error"``.
+            Users in the order asked for, best items first; equal scores in the order of the
+            vocabulary. ``source`` says ``model`` or ``popular``.
         """
         check_is_fitted(self, "net_")
         if topk < 1:
             raise ConfigError(f"topk must be at least 1, got {topk}")
         asked = self._asked(users, history)
-        shown = shown_items(
-            asked,
-            self.item_ids_,
-            candidates=candidates,
-            exclude=exclude,
-            hidden=self.hidden_,
-            hides_seen=filter_seen,
-            user_col=self.user_col,
-            item_col=self.item_col,
-        )
+        shown = self._shown(asked, candidates, exclude, hides_seen=filter_seen)
         with self._threads(), torch.inference_mode():
             answer = self._server().recommend(
                 asked,
@@ -270,6 +256,18 @@ class SIGMARecommender(EvaluatedRecommender):
         if users is None:
             return asked
         return ask_users(users, self.user_col, data.users, asked.log)
+
+    def _shown(self, asked: Asked, candidates: Any, exclude: Any, *, hides_seen: bool) -> Shown:
+        return shown_items(
+            asked,
+            self.item_ids_,
+            candidates=candidates,
+            exclude=exclude,
+            hidden=self.hidden_,
+            hides_seen=hides_seen,
+            user_col=self.user_col,
+            item_col=self.item_col,
+        )
 
     def _server(self) -> Server:
         counts = self.log_.training_counts().astype(np.float32)

@@ -58,7 +58,7 @@ class EvaluatedRecommender(TrainableRecommender):
         X : table, file or None
             None: the test part that ``fit`` held out.
         y : None
-            Not used; the answers are events of X.
+            Not used.
         split : {"fit", "leave_one_out", "temporal", "given"}
             How X is cut into histories and answers; "fit" as the model was fitted, "given": all
             rows of X are answers to the stored histories.
