@@ -20,6 +20,7 @@ from seqmamba.cli.task.options import (
 )
 from seqmamba.cli.task.signatures import data_is_optional, keywords, summary, takes_data
 from seqmamba.params import params_of
+from seqmamba.reports import save_figure
 from seqmamba.tasks.task import Task
 
 __all__ = ["inspect_command", "method_command"]
@@ -144,7 +145,7 @@ def _deliver(answer: Any, command: str, out: str | None, as_json: bool) -> None:
     if hasattr(answer, "savefig"):
         if out is None:
             raise click.UsageError(f"{command} draws a figure: name a file with --out")
-        answer.savefig(out)
+        save_figure(answer, out)
         return
     write = show if command.split()[-1] in FOR_READING else give
     write(answer, command=command, out=out, as_json=as_json)
