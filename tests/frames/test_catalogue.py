@@ -182,6 +182,11 @@ REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "36 20 001 columns": (_wide(20_001), {}, "20001 columns; at most 20000"),
     "mixed line ends, quoted": (b'a,b\n"1",2\n"3"\r4,5\n', {}, "row 2 holds a carriage return"),
     "19 too few after a quoted break": (b'a,b\n"x\n\n\ny",2\n"z\n"\n', {}, "row 2 has 1 fields"),
+    "19 too few after separators and breaks": (
+        b'a,b,c\n1,2,"x\n\n\n\ny"\n1,2\n',
+        {},
+        r"row 2 has 2 fields",
+    ),
     "32 quote opened long before": (b'a,b\n1,"2\n3\n4\n5\n6\n"7,8\n', {}, "row 1 has a quote"),
     "22 endless quoted name": (b'"' + b"x" * 200_000 + b'",b\n1,2\n', {}, "header .* is malformed"),
     "29 Latin-1 in a quoted name": (b'"\xe9\n",b\n1,2\n', {}, "byte 0xE9 at offset 1, line 1"),

@@ -116,5 +116,6 @@ def bad_row(
             return DataError(message + cure, where=where, value=count)
         record += len(lines)
         inside = (inside + len(quotes)) & 1
-        open_fields = len(commas) - int(np.searchsorted(commas, lines[-1] if len(lines) else 0))
+        closed = int(np.searchsorted(commas, lines[-1])) if len(lines) else -open_fields
+        open_fields = len(commas) - closed
     return None
