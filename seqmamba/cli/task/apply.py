@@ -58,22 +58,6 @@ def method_command(task: Task, verb: str, method: str) -> click.Command:
         answer = _call(model, method, data, inputs)
         _deliver(answer, f"{task.name} {verb}", given.get("out"), "json" in given)
 
-    own = [
-        GroupedOption(
-            ["--model"],
-            metavar="DIR",
-            required=needs_model,
-            heading=FILES,
-            help="model file, or the folder of a run",
-        ),
-        GroupedOption(
-            ["--out", "-o"],
-            metavar="FILE",
-            heading=FILES,
-            help="answer; the suffix names the format  [standard output]",
-        ),
-        GroupedOption(["--json"], is_flag=True, help="answer as JSON", heading=FILES),
-    ]
     taken = {} if needs_model else declared
     arguments: list[click.Parameter] = []
     if takes_data(function):
@@ -82,7 +66,12 @@ def method_command(task: Task, verb: str, method: str) -> click.Command:
         arguments.append(click.Argument(["beside"], required=False, type=click.Path()))
     return GroupedCommand(
         verb,
-        params=[*arguments, *own, *keyword_options(function, taken={"model", *taken}), *fields],
+        params=[
+            *arguments,
+            *_own_options(needs_model),
+            *keyword_options(function, taken={"model", *taken}),
+            *fields,
+        ],
         callback=apply,
         help=f"{summary(function)}.",
     )
@@ -118,6 +107,25 @@ def inspect_command(task: Task) -> click.Command:
         callback=inspect,
         help="Read and check DATA, print what was understood, and fit nothing.",
     )
+
+
+def _own_options(needs_model: bool) -> list[click.Parameter]:
+    return [
+        GroupedOption(
+            ["--model"],
+            metavar="DIR",
+            required=needs_model,
+            heading=FILES,
+            help="model file, or the folder of a run",
+        ),
+        GroupedOption(
+            ["--out", "-o"],
+            metavar="FILE",
+            heading=FILES,
+            help="answer; the suffix names the format  [standard output]",
+        ),
+        GroupedOption(["--json"], is_flag=True, help="answer as JSON", heading=FILES),
+    ]
 
 
 def _call(model: Any, method: str, data: str | None, inputs: dict[str, Any]) -> Any:

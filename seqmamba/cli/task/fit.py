@@ -1,6 +1,7 @@
 """``fit`` and ``demo``: commands that train."""
 
 import secrets
+from collections.abc import Container
 from typing import Any
 
 import click
@@ -31,16 +32,6 @@ def fit_command(task: Task) -> click.Command:
     """Return ``seqmamba TASK fit DATA``."""
     estimator = task.estimator_class()
     declared = params_of(estimator)
-    own = [
-        GroupedOption(["--out", "-o"], metavar="DIR", help="folder for the run", heading=FILES),
-        GroupedOption(["--config"], metavar="FILE", help="recipe (YAML)", heading=FILES),
-        GroupedOption(["--force"], is_flag=True, help="overwrite a run in --out", heading=FILES),
-        GroupedOption(["--json"], is_flag=True, help="figures as JSON", heading=FILES),
-        GroupedOption(["--dry-run"], is_flag=True, help="read, check and build, but do not train"),
-    ]
-    if "anchor" in declared:
-        text = "fit this cheap baseline alone, without a network on it"
-        own.append(GroupedOption(["--baseline"], metavar="NAME", help=text, heading="Model"))
 
     @click.pass_context
     def fit(ctx: click.Context, /, **_: Any) -> None:
@@ -78,7 +69,7 @@ def fit_command(task: Task) -> click.Command:
         "fit",
         params=[
             data_argument(required=False),
-            *own,
+            *_own_options(declared),
             *keyword_options(estimator.fit, taken=declared),
             *parameter_options(estimator),
         ],
@@ -119,6 +110,20 @@ def configured(estimator: type[Any], params: dict[str, Any], session: Session) -
     if params.get("random_state") is None:
         params["random_state"] = secrets.randbelow(2**31)
     return estimator(**params)
+
+
+def _own_options(declared: Container[str]) -> list[click.Parameter]:
+    own: list[click.Parameter] = [
+        GroupedOption(["--out", "-o"], metavar="DIR", help="folder for the run", heading=FILES),
+        GroupedOption(["--config"], metavar="FILE", help="recipe (YAML)", heading=FILES),
+        GroupedOption(["--force"], is_flag=True, help="overwrite a run in --out", heading=FILES),
+        GroupedOption(["--json"], is_flag=True, help="figures as JSON", heading=FILES),
+        GroupedOption(["--dry-run"], is_flag=True, help="read, check and build, but do not train"),
+    ]
+    if "anchor" in declared:
+        text = "fit this cheap baseline alone, without a network on it"
+        own.append(GroupedOption(["--baseline"], metavar="NAME", help=text, heading="Model"))
+    return own
 
 
 def _parameters(given: dict[str, Any], declared: Any) -> dict[str, Any]:
