@@ -201,11 +201,11 @@ def held_out_rows(lengths: Int64, held_out: float | int, h: int, needed: Int64) 
         Rows of one training window.
     """
     if isinstance(held_out, int) and held_out >= 1:
-        return np.minimum(np.full(len(lengths), held_out), lengths)
+        return np.asarray(np.minimum(held_out, lengths))
     if not held_out:
         return np.zeros_like(lengths)
     rows = np.maximum(np.floor(lengths * float(held_out)).astype(np.int64), h)
-    return np.where(lengths - rows >= needed, rows, 0)
+    return np.asarray(np.where(lengths - rows >= needed, rows, 0))
 
 
 def fill_forward(x: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

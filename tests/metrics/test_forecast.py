@@ -1,5 +1,7 @@
 """Errors of forecasts against independent definitions."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.metrics import (
@@ -25,44 +27,44 @@ GIVEN = TRUTH + RANDOM.normal(0, 1, TRUTH.shape)
         (measures.mape, mean_absolute_percentage_error),
     ],
 )
-def test_scikit_learn_agrees(ours, theirs):
+def test_scikit_learn_agrees(ours: Any, theirs: Any) -> None:
     np.testing.assert_allclose(ours(TRUTH, GIVEN), theirs(TRUTH.ravel(), GIVEN.ravel()))
 
 
 @pytest.mark.parametrize("q", [0.1, 0.5, 0.9])
-def test_pinball_is_scikit_learns(q):
+def test_pinball_is_scikit_learns(q: float) -> None:
     theirs = mean_pinball_loss(TRUTH.ravel(), GIVEN.ravel(), alpha=q)
 
     np.testing.assert_allclose(measures.pinball(TRUTH, GIVEN, q), theirs)
 
 
-def test_an_axis_gives_one_value_per_series():
+def test_an_axis_gives_one_value_per_series() -> None:
     per_series = measures.mae(TRUTH, GIVEN, axis=(0, 1))
 
     assert per_series.shape == (3,)
     np.testing.assert_allclose(per_series.mean(), measures.mae(TRUTH, GIVEN))
 
 
-def test_missing_truth_is_left_out():
+def test_missing_truth_is_left_out() -> None:
     holes = TRUTH.copy()
     holes[0] = np.nan
 
     np.testing.assert_allclose(measures.mae(holes, GIVEN), measures.mae(TRUTH[1:], GIVEN[1:]))
 
 
-def test_nothing_observed_is_nan():
+def test_nothing_observed_is_nan() -> None:
     assert np.isnan(measures.mae([np.nan], [1.0]))
 
 
-def test_smape_of_a_perfect_forecast_is_zero():
+def test_smape_of_a_perfect_forecast_is_zero() -> None:
     assert measures.smape([1.0, 2.0], [1.0, 2.0]) == 0
 
 
-def test_smape_of_a_forecast_of_zero_is_two():
+def test_smape_of_a_forecast_of_zero_is_two() -> None:
     assert measures.smape([1.0, 2.0], [0.0, 0.0]) == 2
 
 
-def test_a_naive_forecast_one_season_ahead_has_mase_one():
+def test_a_naive_forecast_one_season_ahead_has_mase_one() -> None:
     train = np.cumsum(RANDOM.normal(size=(200, 2)), axis=0)
     scale = measures.seasonal_scale(train, 7)
 
@@ -71,7 +73,7 @@ def test_a_naive_forecast_one_season_ahead_has_mase_one():
     np.testing.assert_allclose(found, 1)
 
 
-def test_a_naive_forecast_has_rmsse_one():
+def test_a_naive_forecast_has_rmsse_one() -> None:
     train = np.cumsum(RANDOM.normal(size=(200, 2)), axis=0)
     scale = measures.seasonal_scale(train, 1, power=2)
 
@@ -82,7 +84,9 @@ def test_a_naive_forecast_has_rmsse_one():
     ("measure", "options"),
     [(measures.mape, {}), (measures.mase, {"scale": np.array([0.0, 1.0])})],
 )
-def test_division_by_zero_leaves_the_series_out_and_is_counted(measure, options):
+def test_division_by_zero_leaves_the_series_out_and_is_counted(
+    measure: Any, options: dict[str, Any]
+) -> None:
     truth = np.array([[0.0, 2.0], [1.0, 4.0]])
 
     with pytest.warns(SeqmambaWarning, match="1 of 2 series"):
@@ -92,7 +96,7 @@ def test_division_by_zero_leaves_the_series_out_and_is_counted(measure, options)
     assert np.isfinite(found[1])
 
 
-def test_crps_of_quantiles_is_twice_the_mean_pinball_loss():
+def test_crps_of_quantiles_is_twice_the_mean_pinball_loss() -> None:
     levels = (0.1, 0.5, 0.9)
     quantiles = np.stack([GIVEN - 1, GIVEN, GIVEN + 1], axis=-1)
 
@@ -102,32 +106,32 @@ def test_crps_of_quantiles_is_twice_the_mean_pinball_loss():
     np.testing.assert_allclose(found, 2 * np.mean(losses))
 
 
-def test_crps_of_many_normal_quantiles_is_the_closed_form():
+def test_crps_of_many_normal_quantiles_is_the_closed_form() -> None:
     # Gneiting and Raftery (2007): CRPS of N(0, 1) at 0 is (sqrt 2 - 1) / sqrt pi
     from scipy.stats import norm
 
     levels = (np.arange(999) + 0.5) / 999
 
-    found = measures.crps(np.zeros(1), norm.ppf(levels)[None], levels)
+    found = measures.crps(np.zeros(1), norm.ppf(levels)[None], levels.tolist())
 
     assert found == pytest.approx((np.sqrt(2) - 1) / np.sqrt(np.pi), rel=1e-3)
 
 
-def test_weighted_quantile_loss_of_the_median_is_the_weighted_absolute_error():
+def test_weighted_quantile_loss_of_the_median_is_the_weighted_absolute_error() -> None:
     found = measures.weighted_quantile_loss(TRUTH, GIVEN[..., None], (0.5,))
 
     np.testing.assert_allclose(found, np.abs(TRUTH - GIVEN).sum() / np.abs(TRUTH).sum())
 
 
-def test_weighted_quantile_loss_of_zeros_is_nan():
+def test_weighted_quantile_loss_of_zeros_is_nan() -> None:
     assert np.isnan(measures.weighted_quantile_loss([0.0], [[1.0]], (0.5,)))
 
 
-def test_coverage_counts_both_ends():
+def test_coverage_counts_both_ends() -> None:
     assert measures.coverage([1.0, 2.0, 3.0, np.nan], [1.0] * 4, [2.0] * 4) == pytest.approx(2 / 3)
     assert measures.interval_width([1.0, 1.0], [2.0, 4.0]) == 2
 
 
-def test_shapes_must_agree():
+def test_shapes_must_agree() -> None:
     with pytest.raises(DataError, match=r"shape \(2,\), forecast \(3,\)"):
         measures.mae([1.0, 2.0], [1.0, 2.0, 3.0])

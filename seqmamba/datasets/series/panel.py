@@ -32,6 +32,8 @@ class Panel:
         Index into ``ids`` of each target column, -1 for padding.
     ids : tuple of str
         All series, sorted: the order in which the network reads them.
+    appearance : (len(ids),)
+        Series in the order of the user's table.
     names : tuple of str
         Historical covariates, in the order of the columns behind the targets.
     future_names : tuple of str
@@ -41,8 +43,6 @@ class Panel:
         ones, those known ahead.
     future : (R, F) or None
         Covariates that are known ahead.
-    appearance : (len(ids),)
-        Series in the order of the user's table.
     grouping : {"all", "each", "column"}
         How the groups were made.
     """
@@ -55,11 +55,11 @@ class Panel:
     ids: tuple[str, ...]
     frequency: Frequency
     time_dtype: Any
+    appearance: Int64
     names: tuple[str, ...] = ()
     future_names: tuple[str, ...] = ()
     shared: tuple[bool, bool] = (True, True)
     future: NDArray[Any] | None = None
-    appearance: Int64 | None = None
     grouping: Literal["all", "each", "column"] = "all"
 
     @property

@@ -24,9 +24,10 @@ from seqmamba.errors import ConfigError
 from seqmamba.params import nearest, params_of
 from seqmamba.tasks.forecast.answers.scores import fitted_baselines
 from seqmamba.tasks.forecast.estimator import SMambaForecaster
+from seqmamba.tasks.forecast.measurements import bench
 from seqmamba.tasks.forecast.reading.table import read_table, scaling_of, seen_codes, windows
 
-__all__ = ["Parts", "cut_parts", "run_recipe", "scaled_errors"]
+__all__ = ["Parts", "bench", "cut_parts", "run_recipe", "scaled_errors"]
 
 FIRST_SEED = 2023  # that of the released scripts
 PAPER, DEFAULT = "paper (anchor=None)", "default (anchor=auto)"

@@ -1,5 +1,7 @@
 """Calendar features."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -12,11 +14,11 @@ PAPER = ("hour", "day_of_week", "day_of_month", "day_of_year")
 ALL = ("second", "minute", *PAPER, "week_of_year", "month")
 
 
-def microseconds(*texts):
+def microseconds(*texts: str) -> Any:
     return pl.Series(texts).str.to_datetime().to_physical().to_numpy()
 
 
-def test_the_papers_features_follow_their_formulas():
+def test_the_papers_features_follow_their_formulas() -> None:
     # forecasting specification, 3.1: Friday 2016-07-01 05:00, day 183 of a leap year
     found = calendar_features(microseconds("2016-07-01 05:00:00"), PAPER)[0]
 
@@ -24,7 +26,7 @@ def test_the_papers_features_follow_their_formulas():
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_polars_agrees_on_every_field():
+def test_polars_agrees_on_every_field() -> None:
     stamps = pl.datetime_range(
         pl.datetime(1999, 12, 25), pl.datetime(2001, 1, 15), "7h11m13s", eager=True
     )
@@ -61,20 +63,20 @@ def test_polars_agrees_on_every_field():
         ("YS", 0),
     ],
 )
-def test_auto_picks_by_the_period(period, count):
+def test_auto_picks_by_the_period(period: str, count: int) -> None:
     assert len(feature_names("auto", Frequency.parse(period))) == count
 
 
-def test_the_papers_set_ignores_the_period():
+def test_the_papers_set_ignores_the_period() -> None:
     assert feature_names("paper", Frequency.parse("15min")) == PAPER
 
 
 @pytest.mark.parametrize("rule", [None, "none"])
-def test_no_features_on_request(rule):
+def test_no_features_on_request(rule: Any) -> None:
     assert feature_names(rule, Frequency.parse("h")) == ()
 
 
-def test_integer_time_has_no_calendar():
+def test_integer_time_has_no_calendar() -> None:
     assert feature_names("auto", Frequency("integer", 1)) == ()
     with pytest.raises(ConfigError, match="needs dates"):
         feature_names("paper", Frequency("integer", 1))

@@ -1,5 +1,7 @@
 """Periods: stamps to ticks and back."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -21,21 +23,21 @@ SPELLINGS = {
 
 
 @pytest.mark.parametrize("text", SPELLINGS)
-def test_usual_spellings_are_read(text):
+def test_usual_spellings_are_read(text: str) -> None:
     frequency = Frequency.parse(text)
 
     assert (frequency.kind, frequency.step) == SPELLINGS[text]
 
 
 @pytest.mark.parametrize("text", SPELLINGS)
-def test_label_reads_back(text):
+def test_label_reads_back(text: str) -> None:
     frequency = Frequency.parse(text)
 
     assert Frequency.parse(frequency.label) == frequency
 
 
 @pytest.mark.parametrize("text", ["", "fortnight", "0h", "h1", "0MS"])
-def test_what_is_no_period_is_refused(text):
+def test_what_is_no_period_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="freq must be a period"):
         Frequency.parse(text)
 
@@ -44,12 +46,12 @@ def test_what_is_no_period_is_refused(text):
     ("text", "season"),
     [("h", 24), ("15min", 96), ("D", 7), ("MS", 12), ("QS", 4), ("B", 5), ("1", 1), ("7min", 1)],
 )
-def test_season_is_the_usual_cycle(text, season):
+def test_season_is_the_usual_cycle(text: str, season: int) -> None:
     assert Frequency.parse(text).season == season
 
 
 @pytest.mark.parametrize("day", [1, 15, 28])
-def test_months_come_back_from_ticks(day):
+def test_months_come_back_from_ticks(day: int) -> None:
     stamps = pl.Series([f"2020-{m:02d}-{day:02d}" for m in range(1, 13)]).str.to_datetime()
     frequency = Frequency.parse("MS")
     integers = frequency.integers(stamps)
@@ -62,7 +64,7 @@ def test_months_come_back_from_ticks(day):
     assert (frequency.stamps(ticks, phase) == integers).all()
 
 
-def test_month_ends_stay_month_ends():
+def test_month_ends_stay_month_ends() -> None:
     ends = ["2020-01-31", "2020-02-29", "2020-03-31", "2020-04-30"]
     stamps = pl.Series(ends).str.to_datetime()
     frequency = Frequency.parse("ME")
@@ -75,7 +77,7 @@ def test_month_ends_stay_month_ends():
     assert str(following[0]) == "2020-05-31"
 
 
-def test_business_days_jump_the_weekend():
+def test_business_days_jump_the_weekend() -> None:
     friday = pl.Series(["2024-01-05"]).str.to_datetime()
     frequency = Frequency.parse("B")
     tick, phase = frequency.ticks(frequency.integers(friday))
@@ -85,7 +87,7 @@ def test_business_days_jump_the_weekend():
     assert str(following[0]) == "2024-01-08"
 
 
-def test_a_saturday_is_off_the_business_grid():
+def test_a_saturday_is_off_the_business_grid() -> None:
     days = pl.Series(["2024-01-05", "2024-01-06"]).str.to_datetime()
     frequency = Frequency.parse("B")
 
@@ -94,7 +96,7 @@ def test_a_saturday_is_off_the_business_grid():
     assert phase[0] != phase[1]
 
 
-def test_daylight_saving_does_not_bend_an_hourly_grid():
+def test_daylight_saving_does_not_bend_an_hourly_grid() -> None:
     zone = "Europe/Berlin"
     start = pl.Series(["2024-10-26 22:00:00"]).str.to_datetime().dt.replace_time_zone("UTC")
     hours = pl.datetime_range(start[0], start.dt.offset_by("6h")[0], "1h", eager=True)
@@ -108,7 +110,7 @@ def test_daylight_saving_does_not_bend_an_hourly_grid():
     assert back.to_list() == local.to_list()
 
 
-def test_local_days_keep_midnight_over_a_clock_change():
+def test_local_days_keep_midnight_over_a_clock_change() -> None:
     days = pl.Series(["2024-10-26", "2024-10-27", "2024-10-28"]).str.to_datetime()
     local = days.dt.replace_time_zone("Europe/Berlin")
     frequency = Frequency.parse("D", "Europe/Berlin")
@@ -119,7 +121,7 @@ def test_local_days_keep_midnight_over_a_clock_change():
     assert (phase == phase[0]).all()
 
 
-def test_wall_clock_of_a_zone_is_local():
+def test_wall_clock_of_a_zone_is_local() -> None:
     frequency = Frequency.parse("h", "Europe/Berlin")
     noon_utc = np.array([12 * 3_600_000_000])  # 1970-01-01
 
@@ -127,7 +129,7 @@ def test_wall_clock_of_a_zone_is_local():
 
 
 @pytest.mark.parametrize("unit", ["ms", "us", "ns"])
-def test_time_units_mean_the_same(unit):
+def test_time_units_mean_the_same(unit: Any) -> None:
     stamps = pl.Series(["2020-01-01 01:00:00"]).str.to_datetime().cast(pl.Datetime(unit))
 
     assert Frequency.parse("h").integers(stamps)[0] == 1_577_840_400_000_000

@@ -17,7 +17,7 @@ PLAIN = TokenLayout()
 X = torch.arange(24.0).reshape(1, 12, 2)
 
 
-def windows(values: np.ndarray, size: int = 12, h: int = 3) -> WindowSamples:  # type: ignore[type-arg]
+def windows(values: np.ndarray, size: int = 12, h: int = 3) -> WindowSamples:
     frame = pl.DataFrame({f"x{k}": values[:, k] for k in range(values.shape[1])})
     panel = read_panel(frame, Columns(), ReadOptions(grouping="all"))[0]
     count = np.array([len(values) - size - h + 1])
@@ -81,10 +81,10 @@ def test_the_penalty_with_the_best_score_is_kept() -> None:
     samples = windows(np.random.default_rng(0).normal(size=(60, 2)))
     ridge = Ridge(3, PLAIN, 12).fit(samples)
 
-    ridge.tune(lambda tried: -float(tried.weight.square().sum()))  # type: ignore[operator, union-attr, arg-type]  # asks for large weights
+    ridge.tune(lambda tried: -float(tried.weight.square().sum()))
     loose = ridge.weight.square().sum()
     ridge.fit(samples)
-    ridge.tune(lambda tried: float(tried.weight.square().sum()))  # type: ignore[operator, union-attr, arg-type]
+    ridge.tune(lambda tried: float(tried.weight.square().sum()))
 
     assert ridge.weight.square().sum() < loose
 

@@ -27,7 +27,7 @@ def distance(net: nn.Module, batch: Batch) -> Tensor:
     return (batch.y - net.level).abs().mean(dim=(1, 2))  # type: ignore[operator]  # a Constant
 
 
-def valid_windows(values: np.ndarray, h: int = 4) -> WindowSamples:  # type: ignore[type-arg]
+def valid_windows(values: np.ndarray, h: int = 4) -> WindowSamples:
     panel, _ = read_panel(pl.DataFrame({"x": values}), Columns())
     count = np.array([len(values) - 6 - h + 1])
     return WindowSamples(panel, 6, h, np.array([6]), count)

@@ -58,12 +58,14 @@ def by_hand(net: SMamba, x: Tensor, marks: Tensor) -> Tensor:
     sd = torch.sqrt(x.var(1, keepdim=True, unbiased=False) + 1e-5)
     e = net.embed(torch.cat([((x - mu) / sd).transpose(1, 2), marks.transpose(1, 2)], 1))
     for layer in net.encoder.blocks:
-        both = layer.mixer
+        both: Any = layer.mixer
+        fc: Any = layer.mlp
+        norm2: Any = layer.norm2
         f = scan_by_hand(both.ahead, e)
         b = scan_by_hand(both.back, e.flip(1)).flip(1)
         a = layer.norm(e + f + b)
-        e = layer.norm2(a + layer.mlp.fc2(functional.gelu(layer.mlp.fc1(a))))
-    y = net.head(net.encoder.norm_f(e))[:, : x.shape[2]].transpose(1, 2)
+        e = norm2(a + fc.fc2(functional.gelu(fc.fc1(a))))
+    y: Tensor = net.head(net.encoder.norm_f(e))[:, : x.shape[2]].transpose(1, 2)
     return y * sd + mu
 
 
@@ -80,10 +82,11 @@ def scan_by_hand(block: Any, e: Tensor) -> Tensor:
         update = (dt[:, t] * s[:, t])[:, :, None] * B[:, t, None, :]
         state = torch.exp(dt[:, t, :, None] * A) * state + update
         outputs.append((state * C[:, t, None, :]).sum(-1) + block.D * s[:, t])
-    return block.out_proj(torch.stack(outputs, 1) * functional.silu(z))
+    gated: Tensor = block.out_proj(torch.stack(outputs, 1) * functional.silu(z))
+    return gated
 
 
-def test_the_network_follows_the_equations(tolerance: dict[str, float]) -> None:
+def test_the_network_follows_the_equations(tolerance: dict[str, Any]) -> None:
     net = network()
     x, marks = torch.randn(2, 12, 4), torch.randn(2, 12, 3)
 
@@ -106,14 +109,14 @@ def test_any_number_of_series_fits() -> None:
     assert [net(Batch(torch.randn(2, 12, n))).shape[2] for n in (1, 4, 9)] == [1, 4, 9]
 
 
-def test_a_forecast_does_not_depend_on_its_batch(tolerance: dict[str, float]) -> None:
+def test_a_forecast_does_not_depend_on_its_batch(tolerance: dict[str, Any]) -> None:
     net, x = network(), torch.randn(7, 12, 4)
 
     assert_close(net(Batch(x))[3:4], net(Batch(x[3:4])), **tolerance)
 
 
 @pytest.mark.parametrize("n_marks", [0, 2])
-def test_padding_series_change_nothing(n_marks: int, tolerance: dict[str, float]) -> None:
+def test_padding_series_change_nothing(n_marks: int, tolerance: dict[str, Any]) -> None:
     net, x, marks = network(), torch.randn(1, 12, 3), torch.randn(1, 12, n_marks)
     extra = {"marks": marks} if n_marks else {}
     padded = torch.cat([x, torch.full((1, 12, 2), 1e3)], 2)
@@ -136,7 +139,7 @@ def test_quantiles_stand_on_an_axis_of_their_own() -> None:
     assert network(n_quantiles=3)(Batch(torch.randn(2, 12, 4))).shape == (2, 5, 4, 3)
 
 
-def test_a_residual_carries_no_level(tolerance: dict[str, float]) -> None:
+def test_a_residual_carries_no_level(tolerance: dict[str, Any]) -> None:
     net, residual = network(), network(is_residual=True)
     x = torch.randn(2, 12, 4) + 5
 
@@ -161,7 +164,7 @@ def test_extensions_leave_the_papers_weights_as_they_are(name: str) -> None:
     assert all(torch.equal(extended[key], value) for key, value in plain.items())
 
 
-def test_observed_cells_alone_change_nothing(tolerance: dict[str, float]) -> None:
+def test_observed_cells_alone_change_nothing(tolerance: dict[str, Any]) -> None:
     net = network(has_missing=True)
     x = torch.randn(2, 12, 4)
 

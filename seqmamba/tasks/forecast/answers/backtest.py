@@ -202,7 +202,6 @@ def cross_validation(
 
 def _by_series(model: "SMambaForecaster", panel: Panel, table: pl.DataFrame) -> pl.DataFrame:
     """Sort rows by series in the order of the user's table, then cutoff and time."""
-    assert panel.appearance is not None
     order = pl.Enum([panel.ids[int(k)] for k in panel.appearance])
     return table.sort(pl.col(model.id_col).cast(order), "cutoff", model.time_col)
 
@@ -217,7 +216,6 @@ def backtest_table(
     """Return one row per series, cutoff and step: id, time, cutoff, y, forecast, intervals."""
     panel = done.panel
     n_windows, n_series, h = done.truth.shape
-    assert panel.appearance is not None
     order = panel.appearance
     group_of = np.zeros(n_series, np.int64)
     real = panel.targets >= 0

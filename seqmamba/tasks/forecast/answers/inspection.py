@@ -45,7 +45,6 @@ def inspection_table(reader: "SMambaForecaster", samples: WindowSamples) -> pl.D
 
 
 def _order(panel: Panel) -> list[int]:
-    assert panel.appearance is not None
     return [int(k) for k in panel.appearance]
 
 

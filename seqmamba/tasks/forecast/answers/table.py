@@ -54,7 +54,6 @@ def answer_table(
     """
     h = next(iter(columns.values())).shape[1]
     order = panel.appearance
-    assert order is not None
     group = np.zeros(len(panel.ids), np.int64)
     real = panel.targets >= 0
     group[panel.targets[real]] = np.broadcast_to(

@@ -25,7 +25,6 @@ def store_context(model: "SMambaForecaster", panel: Panel) -> None:
     model.context_future_ = np.ascontiguousarray(
         empty if kept.future is None else kept.future, np.float64
     )
-    assert panel.appearance is not None
     model.appearance_ = panel.appearance
     model.context_ids_ = list(panel.ids)
 
@@ -63,7 +62,6 @@ def to_long(model: "SMambaForecaster", panel: Panel) -> pl.DataFrame:
     Series stand in the order of the user's table; with groups of a column, each row carries the
     name of its group's first series in that column.
     """
-    assert panel.appearance is not None
     rank = np.argsort(panel.appearance)
     group_of_row = np.repeat(np.arange(panel.n_groups), panel.lengths)
     code = panel.targets[group_of_row]  # (R, N)
