@@ -14,7 +14,7 @@ from torch import Tensor
 
 from seqmamba import storage
 from seqmamba.datasets.samples import Info
-from seqmamba.errors import ConfigError, ModelFileError
+from seqmamba.errors import ConfigError, CorruptModelError, ModelFileError
 from seqmamba.params import check_params
 from seqmamba.storage.model_file import FILE_NAME
 from seqmamba.train.history import History
@@ -61,10 +61,15 @@ def load(cls: type[Any], path: str | Path) -> Any:
             f"{path} holds a {config.get('class', 'file without a model')} "
             f"(task {header.get('task')!r}), not a {cls.__name__}; use seqmamba.load(path)."
         )
-    params = header["sklearn_params"]
-    model = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in params.items()})
-    check_params(model)
-    _restore(model, tensors, header)
+    try:
+        params = header["sklearn_params"]
+        model = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in params.items()})
+        check_params(model)
+        _restore(model, tensors, header)
+    except (ConfigError, KeyError, RuntimeError, TypeError) as error:  # as crafted, not as written
+        raise CorruptModelError(
+            f"{path} does not fit a {cls.__name__}: {error}. Fit the model anew, or ask its maker."
+        ) from error
     return model
 
 

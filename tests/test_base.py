@@ -14,6 +14,7 @@ from sklearn.exceptions import NotFittedError
 from torch import Tensor, nn
 
 import seqmamba.errors as errors
+from seqmamba import storage
 from seqmamba.base import BaseEstimator
 from seqmamba.datasets.samples import Batch, Info, Samples
 from seqmamba.params import param
@@ -84,7 +85,7 @@ class Net(nn.Module):
 class TinyRegressor(sklearn.base.RegressorMixin, BaseEstimator):  # type: ignore[misc]  # untyped
     """Two layers on rows of numbers."""
 
-    width: int = param(8, "width of the hidden layer", low=1)
+    width: int = param(8, "width of the hidden layer", low=1, high=10**6)
     anchor: Literal["auto", "mean", "zero"] | None = param(None, "cheap model to stand on")
 
     _task = "tiny"
@@ -179,6 +180,29 @@ def test_model_of_another_class_is_refused(table: Any, tmp_path: Path) -> None:
         Other.load(path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header: header["sklearn_params"].update(width=10**9),
+        lambda header: header["sklearn_params"].update(depth=3),
+        lambda header: header["sklearn_params"].update(width=9),
+        lambda header: header.pop("summary"),
+    ],
+    ids=["out of range", "unknown parameter", "other shape", "lost part"],
+)
+def test_crafted_file_with_a_true_digest_is_refused(
+    table: Any, tmp_path: Path, change: Any
+) -> None:
+    path = TinyRegressor(**FAST).fit(*table).save(tmp_path / "m.safetensors")
+    tensors, header = storage.read_model(path)
+    change(header)
+    reserved = ("format", "schema", "versions", "sha256")
+    storage.write_model(path, tensors, {k: v for k, v in header.items() if k not in reserved})
+
+    with pytest.raises(errors.CorruptModelError, match="does not fit a TinyRegressor"):
+        TinyRegressor.load(path)
+
+
 def test_auto_anchor_takes_the_better_one_and_zero_epochs_is_the_anchor(table: Any) -> None:
     model = TinyRegressor(**{**FAST, "max_epochs": 0}, anchor="auto").fit(*table)
 
@@ -205,7 +229,7 @@ def test_unfitted_estimator_says_so(table: Any) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"width": 0}, r"TinyRegressor\.width must lie in \[1, inf\], got 0"),
+        ({"width": 0}, r"TinyRegressor\.width must lie in \[1, 1e\+06\], got 0"),
         ({"optimizer": "adma"}, r"must be one of 'adam', 'adamw'; got 'adma'\. Did you mean"),
         ({"batch_size": 2.5}, r"TinyRegressor\.batch_size must be int, got 2\.5"),
         ({"learning_rate": float("nan")}, r"learning_rate must lie in \[0, inf\], got nan"),
