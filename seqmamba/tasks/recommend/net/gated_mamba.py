@@ -43,7 +43,7 @@ class GatedMamba(nn.Module):
         """Mix ``x`` (B, L, D); gates and mixture are computed at ``at`` (B, T) only."""
         order = self._order(x, lengths)
         ahead, flipped = self._scans(x, lengths, order)  # (B, L, D) each
-        px = take(x, order) if at is None else pick(x, order.expand(len(x), -1).gather(1, at))
+        px = take(x, order) if at is None else pick(x, order.expand(x.shape[0], -1).gather(1, at))
         x_at, ahead, flipped = pick(x, at), pick(ahead, at), pick(flipped, at)  # (B, T, D)
         if self.gate is not None:
             g1, g2 = self.gate(x_at, px)
@@ -68,15 +68,18 @@ class GatedMamba(nn.Module):
     def _scans(self, x: Tensor, lengths: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
         """Return M(x) and M(P x) of one call; rows that P leaves as they are run once."""
         known = None if self.settings.padding == "released" else lengths
-        in_place = torch.arange(x.shape[1], device=x.device)
-        turned = (order != in_place).any(1).expand(len(x)).nonzero()[:, 0]  # (B',)
+        if torch.compiler.is_compiling():  # a graph cannot choose rows by their values
+            turned = torch.arange(x.shape[0], device=x.device)
+        else:
+            in_place = torch.arange(x.shape[1], device=x.device)
+            turned = (order != in_place).any(1).expand(x.shape[0]).nonzero()[:, 0]  # (B',)
         flipped = take(x, order)[turned]
         both = self.mamba(
             torch.cat([x, flipped]),  # along the batch: one kernel call for both orders
             lengths=None if known is None else torch.cat([known, known[turned]]),
         )
-        ahead = both[: len(x)]
-        return ahead, ahead.index_copy(0, turned, both[len(x) :])
+        ahead = both[: x.shape[0]]
+        return ahead, ahead.index_copy(0, turned, both[x.shape[0] :])
 
 
 class DenseGate(nn.Module):

@@ -212,3 +212,33 @@ def test_released_names_go_both_ways() -> None:
     assert "mamba_layers.1.gmamba.selective_gate_si.1.bias" in to_released(state)
     with pytest.raises(ModelFileError, match=r"LayerNorm\.weight"):
         from_released({k: v for k, v in to_released(state).items() if k != "LayerNorm.weight"})
+
+
+class Scorer(torch.nn.Module):
+    """Item numbers and lengths to scores: what a server needs."""
+
+    def __init__(self, net: SIGMANet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
+        h = self.net.hidden(items, lengths, (lengths - 1)[:, None])[:, 0]
+        return h @ self.net.item_vectors().T
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The tensor attributes")  # torch.nn.GRU under export
+def test_the_network_exports_with_any_batch() -> None:
+    net = golden_net(replace(TINY, backend="torch")).float()
+    batch, rows = batch_of(HISTORIES, 8), torch.export.Dim("rows", min=2, max=64)
+
+    program = torch.export.export(
+        Scorer(net),
+        (batch.x, batch.extra["lengths"]),
+        dynamic_shapes={"items": {0: rows}, "lengths": {0: rows}},
+    )
+
+    for histories in (HISTORIES, [*HISTORIES, [5, 4], [1]]):
+        other = batch_of(histories, 8)
+        exported = program.module()(other.x, other.extra["lengths"])
+        assert_close(exported, net(other), rtol=1e-5, atol=1e-5)
