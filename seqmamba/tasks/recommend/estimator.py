@@ -21,6 +21,7 @@ from seqmamba.tasks.recommend.serve.questions import (
     ask_users,
     item_codes,
     read_ids,
+    with_titles,
 )
 from seqmamba.tasks.recommend.serve.server import ColdUser, Server
 from seqmamba.tasks.recommend.serve.shown import Shown, shown_items
@@ -56,6 +57,7 @@ class SIGMARecommender(EvaluatedRecommender):
         filter_seen: bool = True,
         candidates: Any = None,
         exclude: Any = None,
+        items: Any = None,
         cold_user: ColdUser = "popular",
         proba: bool = False,
         batch_size: int | Literal["auto"] = "auto",
@@ -76,6 +78,8 @@ class SIGMARecommender(EvaluatedRecommender):
             Items that alone may be shown, to all or per user.
         exclude : list, column, table or file of items, or None
             Items that are never shown.
+        items : table or file with the column of items, or None
+            Its other columns (titles) are put beside the answer.
         cold_user : {"popular", "skip", "error"}
             What a user without any known item gets.
         proba : bool
@@ -104,7 +108,10 @@ class SIGMARecommender(EvaluatedRecommender):
                 proba=proba,
             )
         names = {"user_id": self.user_col, "item_id": self.item_col}
-        return frames.write(answer.rename(names), asked.like)
+        answer = answer.rename(names)
+        if items is not None:
+            answer = with_titles(answer, items, self.item_col)
+        return frames.write(answer, asked.like)
 
     def embed(
         self, what: Literal["items", "users"] = "items", ids: Any = None, *, history: Any = None

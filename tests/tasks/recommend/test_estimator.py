@@ -69,6 +69,19 @@ def test_candidates_per_user_stay_with_their_user(model: SIGMARecommender) -> No
     assert {user: set(items) for user, items in shown.items()} == {"u1": {"i1", "i2"}, "u2": {"i3"}}
 
 
+def test_titles_stand_beside_the_answer(model: SIGMARecommender, tmp_path: Path) -> None:
+    text = "item_id:token\ttitle:token\ni1\tOne\ni2\tTwo\n"
+    (tmp_path / "shop.item").write_text(text)
+
+    answer = model.predict(
+        ["u1"], candidates=["i1", "i2", "i3"], filter_seen=False, items=tmp_path / "shop.item"
+    )
+
+    titles = dict(zip(answer["item_id"], answer["title"], strict=True))
+    assert titles == {"i1": "One", "i2": "Two", "i3": None}
+    assert answer["rank"].to_list() == [1, 2, 3]
+
+
 def test_probabilities_sum_to_one(model: SIGMARecommender) -> None:
     answer = model.predict(["u1", "u2"], topk=1000, proba=True)
 

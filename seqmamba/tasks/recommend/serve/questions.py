@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from seqmamba import frames
 from seqmamba.datasets.interactions import Interactions
+from seqmamba.datasets.interactions_formats import read_atomic, sniff
 from seqmamba.datasets.interactions_ids import Ids, id_series
 from seqmamba.errors import DataError, SeqmambaWarning
 from seqmamba.frames import Like
@@ -19,7 +20,7 @@ from seqmamba.tasks.recommend.data import History
 from seqmamba.tasks.recommend.splits import Queries
 
 __all__ = ["Asked", "ask_histories", "ask_users", "given_answers", "item_codes", "read_ids"]
-__all__ += ["translate"]
+__all__ += ["translate", "with_titles"]
 
 Ints = NDArray[np.int64]
 
@@ -124,6 +125,20 @@ def read_ids(source: Any, column: str) -> tuple[pl.Series, Like]:
     table, like = frames.read(source, text_columns=text)
     frames.require_columns(table, [column])
     return id_series(table[column], column), like
+
+
+def with_titles(answer: pl.DataFrame, source: Any, item_col: str) -> pl.DataFrame:
+    """Put what a table or a RecBole ``.item`` file says of items beside their ids."""
+    path = Path(source) if isinstance(source, str | Path) else None
+    if path is not None and sniff(path) == "recbole":
+        table = read_atomic(path)
+    else:
+        table = frames.read(source, text_columns=(item_col,) if path is not None else ())[0]
+    frames.require_columns(table, {item_col: "item_col"})
+    facts = table.unique(item_col, keep="first").with_columns(pl.col(item_col).cast(pl.String))
+    key = answer.with_columns(_key=pl.col(item_col).cast(pl.String))
+    joined = key.join(facts, left_on="_key", right_on=item_col, how="left", maintain_order="left")
+    return joined.drop("_key")
 
 
 def item_codes(ids: Any, column: str, known: Ids, what: str) -> Ints:
