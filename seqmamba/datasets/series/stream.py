@@ -101,8 +101,11 @@ def stream_tail(
         days = {"month": 31, "business": 7}.get(frequency.kind)
         step = frequency.step if days is None else frequency.step * days * 86_400_000_000
         reach = pl.duration(microseconds=rows * step)
-    end = column.max().over(columns.id)
-    return lazy.filter(column > end - reach).collect(engine="streaming")
+    end = pl.col("last stamp of the series")
+    ends = lazy.group_by(columns.id).agg(column.max().alias(end.meta.output_name()))
+    known = ends.collect(engine="streaming").lazy()
+    kept = lazy.join(known, on=columns.id).filter(column > end - reach).drop(end)
+    return kept.collect(engine="streaming")
 
 
 def _checked(lazy: pl.LazyFrame, columns: Columns) -> pl.LazyFrame:
