@@ -105,6 +105,7 @@ class MotionPredictor(BaseEstimator):
     fps: float | None = param(None, "frames per second of the tracks", low=1e-3, group="data")
     damping: float = param(0.95, "factor on the offset per lost frame", low=0, high=1)
     repair: bool = param(True, "draw a line through gaps that have ended")
+    common: bool = param(True, "move hidden tracks by the common error of the found ones")
     weight_decay: float = param(1e-4, "decoupled weight decay", low=0, group="training")
     batch_size: int = param(128, "windows per step", low=1, group="training")
     max_epochs: int = param(20, "passes over the windows", low=0, group="training")
@@ -209,7 +210,14 @@ class MotionPredictor(BaseEstimator):
         """Return the fitted network as a motion model for a :class:`Tracker`."""
         check_is_fitted(self, "net_")
         scale = self._scale(self.info_).to(next(self.net_.parameters()).device)
-        return MTPMotion(self.net_, scale, self.q, damping=self.damping, repair=self.repair)
+        return MTPMotion(
+            self.net_,
+            scale,
+            self.q,
+            damping=self.damping,
+            repair=self.repair,
+            common=self.common,
+        )
 
     # the answer is a table of future boxes, and not one output per sample
     def predict(self, X: Any, *, h: int = 10, origin: Literal["end", "all"] = "end") -> Any:
@@ -289,7 +297,9 @@ class MotionPredictor(BaseEstimator):
         """Return this model, as "value", and its baselines."""
         own = self.as_motion_model()
         own.damping = damping
-        linear = LinearARMotion(self.linear_, damping=damping, repair=self.repair)
+        linear = LinearARMotion(
+            self.linear_, damping=damping, repair=self.repair, common=self.common
+        )
         return {"value": own, "none": NoMotion(), "kalman": KalmanMotion(), "linear": linear}
 
     def score(self, X: Any, y: Any = None) -> float:

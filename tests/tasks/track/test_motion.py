@@ -121,6 +121,34 @@ def test_without_repair_the_jump_stays() -> None:
     np.testing.assert_allclose(np.diff(model.history[0, :, 0])[-3:], [4, 4, 22])
 
 
+def test_a_turning_camera_takes_hidden_tracks_along() -> None:
+    boxes = np.concatenate([ONE + 100.0 * i for i in range(6)])
+    shared, apart = _velocity(), _velocity(common=False)
+    pan = np.array([7.0, 0, 7, 0])
+    for model in (shared, apart):
+        model.initiate(boxes, np.ones(6))
+        for step in range(1, 6):
+            model.predict(1.0, np.zeros(6, bool))
+            model.update(np.arange(5), boxes[:5] + step * pan, np.ones(5))
+
+    hidden = [model.predict(1.0, np.zeros(6, bool))[5] for model in (shared, apart)]
+
+    np.testing.assert_allclose(hidden[0], boxes[5] + 6 * pan, atol=2)
+    np.testing.assert_allclose(hidden[1], boxes[5])
+
+
+def test_errors_that_differ_move_nobody() -> None:
+    boxes, rng = np.concatenate([ONE + 100.0 * i for i in range(6)]), np.random.default_rng(0)
+    model = _velocity()
+    model.initiate(boxes, np.ones(6))
+    model.predict(1.0, np.zeros(6, bool))
+    error = rng.permuted(np.array([-4.0, -2, 0.1, 2, 4]))[:, None]
+
+    model.update(np.arange(5), boxes[:5] + error, np.ones(5))
+
+    np.testing.assert_allclose(model.history[5, -1], model.history[5, 0])
+
+
 def test_sizes_freeze_and_never_vanish() -> None:
     weights = np.zeros((21, 4))
     weights[-1, 2:] = -8.0  # shrink by eight tenths of the size in each step

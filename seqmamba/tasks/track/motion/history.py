@@ -1,6 +1,7 @@
 """Motion models that predict from the last boxes of a track, and patch its gaps by themselves."""
 
 from collections.abc import Mapping
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,10 +9,19 @@ from numpy.typing import NDArray
 from seqmamba.datasets.boxes import to_centre, to_corners
 from seqmamba.tasks.track.motion.model import ArrayState, Boxes, Rows
 
-__all__ = ["HistoryMotion"]
+__all__ = ["HistoryMotion", "HistorySettings"]
 
 FROZEN_AFTER = 5  # lost frames after which the size is held
 SMALLEST = 0.1  # of the last size: a prediction never shrinks a box below it
+LEAST = 4  # found tracks from which on their common error is that of the camera
+
+
+class HistorySettings(TypedDict, total=False):
+    """Settings of :class:`HistoryMotion` that its relatives pass on."""
+
+    damping: float
+    repair: bool
+    common: bool
 
 
 class HistoryMotion(ArrayState):
@@ -21,6 +31,11 @@ class HistoryMotion(ArrayState):
     2408.09178). Where it is found again, the predicted boxes are replaced by the line between
     the two real ones. A young track is padded by repeating its first box.
 
+    With ``common``, what the predictions of all found tracks were off together is added to the
+    boxes of the tracks that were not found, and their common motion is not damped: a camera that
+    turns takes the hidden players along. Medians are shrunk by their own uncertainty, so that a
+    still camera moves nothing.
+
     Parameters
     ----------
     q : int
@@ -29,6 +44,8 @@ class HistoryMotion(ArrayState):
         Factor on the offset per consecutive lost frame.
     repair : bool
         Draw the line through a gap that has ended.
+    common : bool
+        Move hidden tracks by the common error of the found ones.
     """
 
     _shapes: Mapping[str, tuple[int, ...]]
@@ -36,8 +53,10 @@ class HistoryMotion(ArrayState):
     last: NDArray[np.float64]
     gap: NDArray[np.float64]
 
-    def __init__(self, q: int, *, damping: float = 0.95, repair: bool = True) -> None:
-        self.q, self.damping, self.repair = q, damping, repair
+    def __init__(
+        self, q: int, *, damping: float = 0.95, repair: bool = True, common: bool = True
+    ) -> None:
+        self.q, self.damping, self.repair, self.common = q, damping, repair, common
         self._shapes = {"history": (q + 1, 4), "last": (4,), "gap": ()}
         self.reset()
 
@@ -61,6 +80,8 @@ class HistoryMotion(ArrayState):
     def update(self, rows: Rows, boxes: Boxes, scores: NDArray[np.float64]) -> None:
         """Replace the newest box of some rows by their detections, and mend the gap before."""
         found = to_centre(boxes)
+        if self.common:
+            self._share(rows, found[:, :2])
         self.history[rows, -1] = found
         if self.repair:
             broken = self.gap[rows] > 1
@@ -83,11 +104,25 @@ class HistoryMotion(ArrayState):
         if not len(history):
             return history
         last = history[:, -1]
-        offset = self.next_offset(history) * (self.damping ** (gap - 1))[:, None]
+        offset = self.next_offset(history)
+        # the own motion of a hidden object fades, that of the camera does not
+        camera = _common(offset[gap == 1, :2]) if self.common else np.zeros(2)
+        fading = (self.damping ** (gap - 1))[:, None]
+        offset[:, :2] = camera + (offset[:, :2] - camera) * fading
+        offset[:, 2:] *= fading
         offset[gap > FROZEN_AFTER, 2:] = 0.0
         box = last + offset
         box[:, 2:] = np.maximum(box[:, 2:], SMALLEST * last[:, 2:])
         return np.concatenate([history[:, 1:], box[:, None]], axis=1)
+
+    def _share(self, rows: Rows, found: NDArray[np.float64]) -> None:
+        """Move the tracks that were not found by the common error of the others."""
+        hidden: NDArray[np.bool_] = np.ones(len(self), bool)
+        hidden[rows] = False
+        steady = self.gap[rows] == 1  # what was hidden itself knows nothing of the camera
+        if not hidden.any():
+            return
+        self.history[hidden, -1, :2] += _common(found[steady] - self.history[rows[steady], -1, :2])
 
     def _mend(self, rows: Rows, found: NDArray[np.float64]) -> None:
         """Draw a line from the last real box to the new one over the predicted ones."""
@@ -98,3 +133,17 @@ class HistoryMotion(ArrayState):
         line = found[:, None] + share * (self.last[rows] - found)[:, None]
         inside = share < 1
         self.history[rows] = np.where(inside, line, self.history[rows])
+
+
+def _common(moves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what moves have in common, towards 0 by the variance of their median: (n, 2) -> (2,).
+
+    0 for fewer than ``LEAST`` moves.
+    """
+    if len(moves) < LEAST:
+        return np.zeros(2)
+    median = np.median(moves, axis=0)
+    spread = 1.4826 * np.median(np.abs(moves - median), axis=0)  # of normal moves
+    doubt = (1.2533 * spread) ** 2 / len(moves)
+    kept: NDArray[np.float64] = np.clip(1 - doubt / np.maximum(median**2, 1e-12), 0.0, 1.0)
+    return kept * median

@@ -1,6 +1,6 @@
 """The fitted motion network as a motion model of a tracker."""
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from seqmamba.datasets.samples import Batch
 from seqmamba.tasks.track.model import Scale
-from seqmamba.tasks.track.motion.history import HistoryMotion
+from seqmamba.tasks.track.motion.history import HistoryMotion, HistorySettings
 
 __all__ = ["MTPMotion"]
 
@@ -21,16 +21,14 @@ class MTPMotion(HistoryMotion):
     net : Module
         Batch -> next offset in scaled units (B, 4); used as it is, on its own device.
     scale : Scale
-    q, damping, repair
+    q, damping, repair, common
         See :class:`HistoryMotion`.
     """
 
-    def __init__(
-        self, net: Any, scale: Scale, q: int, *, damping: float = 0.95, repair: bool = True
-    ) -> None:
+    def __init__(self, net: Any, scale: Scale, q: int, **settings: Unpack[HistorySettings]) -> None:
         self.net, self.scale = net, scale
         self.device = next(net.parameters()).device
-        super().__init__(q, damping=damping, repair=repair)
+        super().__init__(q, **settings)
 
     def next_offset(self, history: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the offset of the next box in pixels: (N, q + 1, 4) -> (N, 4)."""

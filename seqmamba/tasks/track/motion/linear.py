@@ -16,15 +16,22 @@ class LinearARMotion(HistoryMotion):
     ----------
     weights : array (4 q + 1, 4)
         On the offsets in units of the box scale, oldest first; the last row is the constant.
-    damping, repair
+    damping, repair, common
         See :class:`HistoryMotion`.
     """
 
     def __init__(
-        self, weights: NDArray[np.float64], *, damping: float = 0.95, repair: bool = True
+        self,
+        weights: NDArray[np.float64],
+        *,
+        damping: float = 0.95,
+        repair: bool = True,
+        common: bool = True,
     ) -> None:
         self.weights = np.asarray(weights, np.float64)
-        super().__init__((len(self.weights) - 1) // 4, damping=damping, repair=repair)
+        super().__init__(
+            (len(self.weights) - 1) // 4, damping=damping, repair=repair, common=common
+        )
 
     def next_offset(self, history: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the offset of the next box in pixels: (N, q + 1, 4) -> (N, 4)."""

@@ -1,0 +1,50 @@
+"""The shell: simulate, run, evaluate, render; and the search for a tracker's parameters."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from click.testing import CliRunner
+
+from seqmamba.cli.main import root
+from seqmamba.datasets import simulate
+from seqmamba.tasks.track.benchmark import bench
+from seqmamba.tasks.track.estimator import MotionPredictor
+
+
+def _call(*words: str) -> str:
+    result = CliRunner().invoke(root(), ["track", *words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_detections_become_scored_tracks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for part in ("truth", "detections"):
+        _call("simulate", "--n-sequences", "1", "--part", part, "--out", f"{part}.csv")
+    _call("run", "detections.csv", "--model", "none", "--format", "mot", "--out", "tracks")
+
+    shown = _call("evaluate", "truth.csv", "tracks").splitlines()
+
+    assert shown[0].split()[:4] == ["sequence", "HOTA", "DetA", "AssA"]
+    assert [line.split()[0] for line in shown[1:]] == ["dance-00", "COMBINED"]
+    assert (tmp_path / "tracks" / "dance-00.txt").read_text().count(",") % 9 == 0
+
+
+def test_search_gives_both_models_the_same_trials() -> None:
+    truth, seen = simulate.dancers(1, seed=0, n_frames=40)
+
+    table = MotionPredictor().tune(truth, seen, trials=3)
+
+    assert table["model"].to_list() == ["kalman", "kalman", "linear", "linear"]
+    hota = table["HOTA"].to_list()
+    assert hota[1] >= hota[0]
+    assert hota[3] >= hota[2]
+
+
+def test_bench_measures_all_sizes() -> None:
+    table = bench(frames=1, memory_frames=10)
+
+    names = table["what"].to_list()
+    assert {f"MTP tracker, {n} objects" for n in (20, 200, 1000)} <= set(names)
+    assert table.filter(pl.col("unit") != "MiB")["value"].min() > 0
