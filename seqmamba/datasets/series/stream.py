@@ -101,10 +101,10 @@ def stream_tail(
         days = {"month": 31, "business": 7}.get(frequency.kind)
         step = frequency.step if days is None else frequency.step * days * 86_400_000_000
         reach = pl.duration(microseconds=rows * step)
-    end = pl.col("last stamp of the series")
-    ends = lazy.group_by(columns.id).agg(column.max().alias(end.meta.output_name()))
+    end = "last stamp of the series"
+    ends = lazy.group_by(columns.id).agg(column.max().alias(end))
     known = ends.collect(engine="streaming").lazy()
-    kept = lazy.join(known, on=columns.id).filter(column > end - reach).drop(end)
+    kept = lazy.join(known, on=columns.id).filter(column > pl.col(end) - reach).drop(end)
     return kept.collect(engine="streaming")
 
 
