@@ -26,7 +26,7 @@ TRIALS = 40
 GRACE_S = 2
 
 
-@pytest.fixture(params=["sqlite", "journal"])
+@pytest.fixture(params=["sqlite", pytest.param("journal", marks=pytest.mark.slow)])
 def plan(
     request: pytest.FixtureRequest,
     parabola: Any,
@@ -102,7 +102,7 @@ def kill_workers(plan: Plan, rounds: int, at_once: int, wait: Callable[[], float
 
 
 def test_killed_worker_loses_nothing(plan: Plan) -> None:
-    kill_workers(plan, rounds=2, at_once=1, wait=lambda: 0.5)
+    kill_workers(plan, rounds=1, at_once=1, wait=lambda: 0.5)
 
 
 @pytest.mark.slow

@@ -12,8 +12,17 @@ from seqmamba.sweeps import recover, sweep
 SPACE = {"x": Uniform(-5, 5), "mode": Choice("plain", "failing")}
 
 
-@pytest.mark.parametrize("storage", ["{}/new.db", "journal:{}/new.log"])
-@pytest.mark.parametrize("trials", [4, 12, 30])
+@pytest.mark.parametrize(
+    ("storage", "trials"),
+    [
+        ("{}/new.db", 12),
+        *(pytest.param("{}/new.db", n, marks=pytest.mark.slow) for n in (4, 5, 20, 40)),
+        *(
+            pytest.param("journal:{}/new.log", n, marks=pytest.mark.slow)
+            for n in (4, 5, 12, 20, 40)
+        ),
+    ],
+)
 def test_recovered_study_equals_the_lost_one(
     storage: str, trials: int, parabola: Any, tmp_path: Path
 ) -> None:

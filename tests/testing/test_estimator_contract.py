@@ -22,6 +22,7 @@ DIFFERENCES: dict[str, dict[str, Any]] = {
     "recommend": {  # the test part is what fit held out; predict takes users
         "channels_are_fixed": False,
         "question": classmethod(some_users),
+        "small": {"d_model": 8, "d_state": 4, "max_len": 10},
     },
     "track": {"small": {"d_model": 8, "n_layers": 1, "stride": 4}},
 }
