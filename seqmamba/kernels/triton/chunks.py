@@ -1,7 +1,5 @@
 """Kernels that let the chunks of a long run advance side by side."""
 
-from typing import Any, NamedTuple
-
 import triton
 import triton.language as tl
 
@@ -20,16 +18,7 @@ from seqmamba.kernels.triton.tokens import (
     tile_of,
 )
 
-__all__ = ["ChunkRoom", "carry_chunks", "end_states"]
-
-
-class ChunkRoom(NamedTuple):
-    """Chunk states of a run that is cut, in either direction of time."""
-
-    starts: Any  # (chunks, N, E): end states from zero, then the states before each chunk
-    sums: Any  # (chunks, E): sum of the steps of each chunk
-    start: Any  # (S, E, N): state before the first chunk in order of the carry, or None
-    d_out: Any  # (B, L, E), for the adjoint
+__all__ = ["carry_chunks", "end_states"]
 
 
 @triton.jit(do_not_specialize=["unit"])

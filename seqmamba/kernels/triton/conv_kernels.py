@@ -4,46 +4,18 @@ Tiles are (tokens, channels). A tap outside the run of its token is zero or lies
 state.
 """
 
-from typing import Any, NamedTuple
-
 import triton
 import triton.language as tl
 
-__all__ = ["ConvArguments", "ConvSizes", "conv_run", "conv_slopes", "conv_start"]
-
-
-class ConvArguments(NamedTuple):
-    """Tensors of one convolution and strides in elements; None is a tensor that is not there."""
-
-    x: Any
-    weight: Any
-    bias: Any
-    initial: Any  # (S, E, W)
-    lengths: Any
-    borders: Any  # cu_seqlens
-    segments: Any  # (L,): segment of each packed token
-    mask: Any
-    x_row: Any
-    x_token: Any
-    weight_channel: Any
-    initial_run: Any
-    initial_channel: Any
-
-
-class ConvSizes(NamedTuple):
-    """Sizes that all convolutions of a launch share."""
-
-    rows: Any
-    length: Any
-    width: Any
+__all__ = ["conv_run", "conv_slopes", "conv_start"]
 
 
 @triton.jit
 def conv_run(
     first,
     second,
-    first_out,
-    second_out,
+    first_room,
+    second_room,
     sizes,
     FIRST_REVERSE: tl.constexpr,
     SECOND_REVERSE: tl.constexpr,
@@ -55,11 +27,11 @@ def conv_run(
     """Write the convolution of a tile, zero at padding."""
     call, row, piece, tokens, channels, there = conv_tile(sizes, TOKENS, BLOCK)
     p = first
-    out = first_out
+    out = first_room[0]
     reverse = tl.where(call == 1, SECOND_REVERSE, FIRST_REVERSE) != 0
     if call == 1:
         p = second
-        out = second_out
+        out = second_room[0]
     run, low, high = conv_bounds(p, row, tokens, sizes)
     keep = conv_keep(p, row, tokens, low, high, sizes)
     sums = conv_sums(p, row, run, tokens, low, high, channels, there, reverse, sizes, TAPS)
@@ -111,10 +83,18 @@ def conv_slopes(
 
 @triton.jit
 def conv_start(
-    p, slopes, d_initial, sizes, REVERSE: tl.constexpr, TAPS: tl.constexpr,
-    PLACES: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
+    p,
+    _,
+    first_room,
+    second_room,
+    sizes,
+    FIRST_REVERSE: tl.constexpr,
+    TAPS: tl.constexpr,
+    PLACES: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """Write the gradient of the initial state of a run: place j is read by tokens before j."""
+    slopes, d_initial = first_room
     blocks = tl.cdiv(sizes.width, BLOCK)
     run = (tl.program_id(0) // blocks).to(tl.int64)
     channels = (tl.program_id(0) % blocks) * BLOCK + tl.arange(0, BLOCK)
@@ -131,7 +111,7 @@ def conv_start(
     places = tl.arange(0, PLACES)
     total = tl.zeros((PLACES, BLOCK), tl.float32)
     for t in tl.static_range(TAPS - 1):
-        token = high - 1 - t if REVERSE else low + t
+        token = high - 1 - t if FIRST_REVERSE else low + t
         place = (row * sizes.length + token) * sizes.width + channels
         g = tl.load(slopes + place, mask=inside & (low + t < high), other=0)
         tap = places[:, None] - 1 - t

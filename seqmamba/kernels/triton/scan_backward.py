@@ -6,8 +6,6 @@ Gradients of B and C are summed over the block of channels, and those of paramet
 tokens; the partial sums are added up in a fixed order afterwards.
 """
 
-from typing import Any, NamedTuple
-
 import triton
 import triton.language as tl
 
@@ -26,25 +24,9 @@ from seqmamba.kernels.triton.tokens import (
     tile_of,
 )
 
-__all__ = ["BackwardRoom", "scan_backward"]
+__all__ = ["scan_backward"]
 
 LN2 = tl.constexpr(0.6931471805599453)
-
-
-class BackwardRoom(NamedTuple):
-    """What a backward scan reads beside its inputs, and what it writes."""
-
-    d_out: Any  # (B, L, E)
-    d_last: Any  # (S, E, N), or None
-    checkpoints: Any  # (pieces, N, E)
-    adjoints: Any  # (chunks, N, E): adjoints after each chunk; None if runs are whole
-    u: Any  # (B, L, E)
-    delta: Any  # (B, L, E)
-    z: Any  # (B, L, E), or None
-    B: Any  # (blocks, B, L, G, N) sums over blocks of channels, or None if B is constant
-    C: Any  # as B
-    parameters: Any  # (S * chunks, rows, E): N of A, N of a constant B, of C, one of D, of bias
-    initial: Any  # (S, E, N), or None
 
 
 @triton.jit(do_not_specialize=["unit"])

@@ -1,7 +1,5 @@
 """Kernels of the forward scan: tokens one after the other, channels side by side."""
 
-from typing import Any, NamedTuple
-
 import triton
 import triton.language as tl
 
@@ -20,16 +18,7 @@ from seqmamba.kernels.triton.tokens import (
     tile_of,
 )
 
-__all__ = ["ForwardRoom", "scan_forward"]
-
-
-class ForwardRoom(NamedTuple):
-    """What a forward scan writes."""
-
-    out: Any  # (B, L, E)
-    last: Any  # (S, E, N), or None
-    checkpoints: Any  # (pieces, N, E), or None
-    starts: Any  # (chunks, N, E): states before each chunk; None if runs are whole
+__all__ = ["scan_forward"]
 
 
 @triton.jit(do_not_specialize=["unit"])

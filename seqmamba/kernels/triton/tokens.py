@@ -4,12 +4,10 @@ Tiles are (N, channels): a warp has its lanes along the channels, so that rows o
 are read in one piece and sums over the states stay inside a thread.
 """
 
-from typing import Any, NamedTuple
-
 import triton
 import triton.language as tl
 
-__all__ = ["LOG2E", "ScanArguments", "ScanSizes", "checkpoint_slot", "chunk_slot"]
+__all__ = ["LOG2E", "checkpoint_slot", "chunk_slot"]
 __all__ += ["initial_state", "locate", "matrix_B", "matrix_C", "read_adjoint", "read_gate"]
 __all__ += [
     "read_parameters",
@@ -22,50 +20,6 @@ __all__ += [
 __all__ += ["tile_of"]
 
 LOG2E = tl.constexpr(1.4426950408889634)
-
-
-class ScanArguments(NamedTuple):
-    """Tensors of one scan and strides in elements; None is a tensor that is not there."""
-
-    u: Any
-    delta: Any
-    z: Any
-    A: Any
-    B: Any
-    C: Any
-    D: Any
-    bias: Any
-    initial: Any  # (S, E, N)
-    lengths: Any
-    borders: Any  # cu_seqlens
-    mask: Any
-    u_row: Any
-    u_token: Any
-    delta_row: Any
-    delta_token: Any
-    z_row: Any
-    z_token: Any
-    A_channel: Any
-    B_row: Any  # of a constant B: its stride over channels
-    B_token: Any
-    B_group: Any
-    C_row: Any
-    C_token: Any
-    C_group: Any
-    initial_run: Any
-    initial_channel: Any
-
-
-class ScanSizes(NamedTuple):
-    """Sizes that all scans of a launch share."""
-
-    length: Any
-    width: Any
-    group_width: Any
-    rows: Any  # of the batch
-    runs: Any
-    chunks: Any  # per run
-    chunk: Any  # tokens
 
 
 @triton.jit
