@@ -33,8 +33,8 @@ from seqmamba.kernels.problem import (
 __all__ = ["NAMES", "Backend", "Choice", "backend_module", "backends", "choose", "requested"]
 __all__ += ["use"]
 
-NAMES = ("triton", "mamba_ssm", "cpp", "torch", "reference")
-ORDERS = {"cuda": ("triton", "mamba_ssm", "torch"), "cpu": ("cpp", "torch")}
+NAMES = ("cuda", "triton", "mamba_ssm", "cpp", "torch", "reference")
+ORDERS = {"cuda": ("cuda", "triton", "mamba_ssm", "torch"), "cpu": ("cpp", "torch")}
 ENVIRONMENT = "SEQMAMBA_BACKEND"
 
 _chosen: ContextVar[str | None] = ContextVar("seqmamba_backend", default=None)
