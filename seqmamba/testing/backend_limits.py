@@ -49,6 +49,7 @@ class BackendLimits:
 
     backend: ClassVar[str]
     device: ClassVar[str] = "cpu"
+    dtype: ClassVar[torch.dtype] = torch.float64  # where a test names none
     keeps_every_state: ClassVar[bool] = False  # True for loops that autograd records
 
     @pytest.fixture(autouse=True)
@@ -59,11 +60,11 @@ class BackendLimits:
 
     def scan(self, case: ScanCase, shape: tuple[int, int, int, int], **kw: Any) -> dict[str, Any]:
         """Return arguments of a scan on the device of this contract."""
-        return scan_arguments(case, shape, device=self.device, **kw)
+        return scan_arguments(case, shape, **{"device": self.device, "dtype": self.dtype, **kw})
 
     def conv(self, case: ConvCase, shape: tuple[int, int, int], **kw: Any) -> dict[str, Any]:
         """Return arguments of a convolution on the device of this contract."""
-        return conv_arguments(case, shape, device=self.device, **kw)
+        return conv_arguments(case, shape, **{"device": self.device, "dtype": self.dtype, **kw})
 
     def run(self, arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Return out and last state of a scan or a convolution."""
@@ -206,6 +207,8 @@ class BackendLimits:
 
     @pytest.mark.slow
     def test_works_in_a_forked_process(self) -> None:
+        if self.device != "cpu":
+            pytest.skip("a CUDA context does not survive a fork")
         script = (
             "import os, sys, torch\n"
             "from seqmamba.testing.scan_cases import ScanCase, outcome, scan_arguments\n"

@@ -228,7 +228,7 @@ def relative_error(value: Tensor, truth: Tensor, *, norm: float = float("inf")) 
         return 0.0
     truth = truth.double()
     scale = float(torch.linalg.vector_norm(truth, norm))
-    return float(torch.linalg.vector_norm(value.double() - truth, norm)) / max(scale, 1e-30)
+    return float(torch.linalg.vector_norm(value.to(truth) - truth, norm)) / max(scale, 1e-30)
 
 
 def _padding(kind: Padding, batch: int, length: int, random: torch.Generator) -> dict[str, Tensor]:

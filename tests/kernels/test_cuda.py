@@ -23,6 +23,7 @@ from seqmamba.kernels.cuda import compile, kernels
 from seqmamba.kernels.dispatch import Choice
 from seqmamba.kernels.gpu import scan as gpu_scan
 from seqmamba.kernels.layout import scan_call
+from seqmamba.testing.backend_contract import BackendContract
 from seqmamba.testing.scan_cases import (
     CONV_CASES,
     SCAN_CASES,
@@ -259,3 +260,10 @@ def test_without_a_gpu_the_reason_is_given() -> None:
     assert cuda.why_not() == "no CUDA device"
     call = scan_call(**scan_arguments(ScanCase(), SHAPE, dtype=torch.float32))
     assert cuda.why_not_for(call) == "the kernels run on CUDA devices, the tensors are on cpu"
+
+
+@pytest.mark.gpu
+class TestCudaOnGpu(BackendContract):
+    backend = "cuda"
+    device = "cuda"
+    dtype = torch.float32

@@ -20,6 +20,7 @@ from seqmamba.kernels import conv_step, scan_pair, state_step
 from seqmamba.kernels.gpu import scan as gpu_scan
 from seqmamba.kernels.layout import conv_call, conv_step_call, scan_call, scan_step_call
 from seqmamba.kernels.problem import Gradients
+from seqmamba.testing.backend_contract import BackendContract
 from seqmamba.testing.scan_cases import (
     CONV_CASES,
     SCAN_CASES,
@@ -276,3 +277,11 @@ class TestCode:
 
         for name in ("conv_run", "conv_slopes", "conv_start", "_scan_step", "_conv_step"):
             assert "ret;" in kernels[name].ptx, name
+
+
+@compiled
+@pytest.mark.gpu
+class TestTritonOnGpu(BackendContract):
+    backend = "triton"
+    device = "cuda"
+    dtype = torch.float32
