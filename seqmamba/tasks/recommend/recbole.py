@@ -198,13 +198,20 @@ def run(
         "loss_type": "CE",
         "train_neg_sample_args": None,
         "checkpoint_dir": str(where),
+        "show_progress": False,
+        "nproc": 1,
+        **config,
     }
     if "data_path" in settings:
         settings["data_path"] = str(Path(settings["data_path"]).resolve())
     if settings["loss_type"] != "CE" and "train_neg_sample_args" not in config:
         del settings["train_neg_sample_args"]
-    with compat(), chdir(where):
-        return _train(model, dataset, settings)
+    arguments, sys.argv = sys.argv, sys.argv[:1]  # RecBole takes --name=value for its settings
+    try:
+        with compat(), chdir(where):
+            return _train(model, dataset, settings)
+    finally:
+        sys.argv = arguments
 
 
 def _train(model: str, dataset: str, settings: dict[str, Any]) -> dict[str, Any]:
