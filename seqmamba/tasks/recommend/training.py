@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from seqmamba.datasets.interactions import Interactions, read_interactions
 from seqmamba.datasets.interactions_ids import Ids
 from seqmamba.datasets.samples import Batch, Info, Samples
-from seqmamba.errors import DataError
+from seqmamba.errors import ConfigError, DataError
 from seqmamba.metrics import ranking
 from seqmamba.tasks.recommend.baselines import Baseline, make_baselines
 from seqmamba.tasks.recommend.data import (
@@ -151,6 +151,11 @@ class TrainableRecommender(RecommenderParameters):
     def _prepare(self, train: Samples, valid: Samples | None) -> None:
         assert isinstance(train, SequenceSamples)
         self.batch_size_ = self._windows_per_step(train)
+        if valid is None and self.anchor not in (None, "auto"):
+            raise ConfigError(
+                f"anchor={self.anchor!r} is weighed on a validation part, and there is none: use "
+                "split='leave_one_out' or 'temporal', pass eval_set, or anchor=None."
+            )
         if valid is None and self.anchor == "auto":
             anchor, self.anchor = self.anchor, None  # nothing to choose by
             super()._prepare(train, valid)

@@ -259,3 +259,19 @@ def test_bad_tables_get_one_sentence(table: dict[str, list[str]], message: str) 
 def test_settings_that_would_leak_are_refused(params: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         SIGMARecommender(**params).fit({"user_id": [1] * 5, "item_id": [1, 2, 3, 4, 5]})
+
+
+def test_an_anchor_without_validation_is_refused(log: pd.DataFrame) -> None:
+    with pytest.raises(ConfigError, match="pass eval_set"):
+        SIGMARecommender(anchor="markov", split="none", **TINY).fit(log)
+
+
+def test_a_given_validation_table_chooses_the_blend(log: pd.DataFrame) -> None:
+    last = log.groupby("user_id").tail(1)
+    rest = log.drop(last.index)
+
+    model = SIGMARecommender(split="none", max_epochs=1, **TINY).fit(rest, eval_set=last)
+
+    assert model.anchor_ is not None
+    assert model.log_.trained.sum() == len(rest)
+    assert model.history_.best < 0
