@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from seqmamba.base import BaseEstimator
 from seqmamba.datasets.boxes import OnError
-from seqmamba.datasets.boxes_files import like_of, read_boxes, read_boxes_counted
+from seqmamba.datasets.boxes_files import like_of, read_boxes
 from seqmamba.datasets.samples import Batch, Info, Samples
 from seqmamba.datasets.simulate.dance import Kind, dancers
+from seqmamba.errors import ConfigError
 from seqmamba.frames import write
 from seqmamba.metrics.tracking.overlap import Similarity
 from seqmamba.params import Choice, IntRange, Uniform, check_params, param
@@ -52,8 +53,7 @@ __all__ = ["MotionPredictor"]
 
 Auto = int | Literal["auto"]
 
-# "small" serves 200 objects at 60 frames per second on one core, which d_model = 64, three layers
-# and d_state = 16 do not; in accuracy the two are alike.
+# "small" is for 200 objects at 60 frames per second on one core
 PROFILES = {
     "small": {"d_model": 32, "n_layers": 2, "d_state": 8},
     "paper": {"d_model": 512, "n_layers": 3, "d_state": 16},
@@ -126,12 +126,13 @@ class MotionPredictor(BaseEstimator):
         """Cut tracks into windows; ``y`` or ``detections_df``: what a detector saw of them."""
         detections = tables.get("detections_df", y)
         tracks = read_tracks(X, self.columns)
-        seen = None if detections is None else read_tracks(detections, self.columns)
+        seen = None if detections is None else read_detection_table(detections, "raise")[0]
         ahead = max(self.horizon_train, *HORIZONS)
         windows = TrackWindows.from_table(
             tracks, self.q, ahead, stride=self.stride, columns=self.columns, detections=seen
         )
         if fit:
+            _check_scale(self.scale, self.columns)
             self.fps_ = self.fps
             self._clean = seen is None
             return windows.with_scale(self.scale, self._unit(windows))
@@ -281,7 +282,7 @@ class MotionPredictor(BaseEstimator):
         truth = read_boxes(X, "truth")
         if not hasattr(self, "net_"):
             return score_results(truth, y)
-        seen = None if y is None else read_boxes_counted(y, "detections")[0]
+        seen = None if y is None else read_detection_table(y, "raise")[0]
         windows = self._read(truth, seen, False)
         assert isinstance(windows, TrackWindows)
         settings = {"association": association, "similarity": similarity, "max_lost": max_lost}
@@ -396,7 +397,7 @@ class MotionPredictor(BaseEstimator):
         """
         own: dict[str, Any] = {"model": self} if hasattr(self, "net_") else {"linear": "linear"}
         motions = {KALMAN: KALMAN, **own}
-        truth, seen = read_boxes(X, "truth"), read_boxes_counted(y, "detections")[0]
+        truth, seen = read_boxes(X, "truth"), read_detection_table(y, "raise")[0]
         with self._threads():
             return tune_trackers(
                 motions, truth, seen, trials=trials, association=association, seed=seed
@@ -451,3 +452,12 @@ class MotionPredictor(BaseEstimator):
             Pixels of the picture per pixel of the video.
         """
         return movie(read_boxes(X), frames, sequence, first, last, size_factor)
+
+
+def _check_scale(scale: ScaleName, columns: Sequence[str]) -> None:
+    if (len(columns) == 4) == (scale != "std"):
+        return
+    raise ConfigError(
+        f"scale {scale!r} does not fit the columns {', '.join(columns)}: boxes take 'box' or "
+        "'image', points take 'std'."
+    )

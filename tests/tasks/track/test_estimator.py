@@ -173,6 +173,28 @@ def test_every_setting_trains(tables: Tables, settings: dict[str, Any]) -> None:
     assert np.isfinite(model.history_.table()["valid_loss"].to_numpy()).all()
 
 
+def test_a_scale_that_does_not_fit_is_refused(tables: Tables) -> None:
+    with pytest.raises(ConfigError, match="boxes take 'box' or 'image', points take 'std'"):
+        MotionPredictor(**TINY, scale="std").fit(tables[0])
+
+
+def test_walkers_that_hide_for_ten_frames_keep_their_identity() -> None:
+    model = MotionPredictor(**TINY).fit(simulate.dancers(2, seed=70, kind="linear")[0])
+    frame, walker = (x.ravel() for x in np.mgrid[1:61, 0:5])
+    x, y = 3.0 * frame, 150.0 * walker
+    truth = pl.DataFrame(
+        {"frame": frame, "track_id": walker, "x1": x, "y1": y, "x2": x + 50, "y2": y + 110}
+    )
+    seen = truth.filter(~pl.col("frame").is_between(30, 39) | (pl.col("track_id") > 1))
+
+    whole, hidden = (Tracker(motion=model).run(table) for table in (truth, seen))
+
+    perfect = Tracker.evaluate(truth, whole).row(-1, named=True)
+    assert perfect["HOTA"] == pytest.approx(100)
+    assert Tracker.evaluate(seen, hidden)["switches"][-1] == 0
+    assert hidden["track_id"].n_unique() == 5
+
+
 def test_evaluate_puts_all_motion_models_side_by_side(
     fitted: MotionPredictor, tables: Tables
 ) -> None:

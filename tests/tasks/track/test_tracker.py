@@ -12,6 +12,7 @@ from sklearn.base import clone
 from seqmamba.datasets import simulate
 from seqmamba.errors import ConfigError, DataError
 from seqmamba.tasks.track.motion.choice import NAMED
+from seqmamba.tasks.track.online.interpolation import interpolate
 from seqmamba.tasks.track.online.rules import Association
 from seqmamba.tasks.track.online.tracker import Tracker
 
@@ -279,6 +280,17 @@ def test_sequences_are_tracked_apart_and_the_library_comes_back() -> None:
 
     assert type(tracks).__module__.startswith("pandas")
     assert tracks.groupby("sequence")["track_id"].min().tolist() == [1, 1]
+
+
+def test_short_gaps_of_finished_tracks_are_filled_by_lines() -> None:
+    truth = _walkers(40)
+    holed = truth.filter(~pl.col("frame").is_between(5, 8) & ~pl.col("frame").is_between(12, 36))
+
+    filled = interpolate(holed, max_gap=20)
+
+    assert filled.filter("is_interpolated")["frame"].unique().to_list() == [5, 6, 7, 8]
+    again = filled.join(truth, on=["track_id", "frame"], suffix="_true")
+    np.testing.assert_allclose(again["x1"], again["x1_true"])
 
 
 def test_numbers_of_a_detector_are_no_identities() -> None:
