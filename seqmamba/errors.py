@@ -12,6 +12,7 @@ __all__ = [
     "CorruptModelError",
     "DataError",
     "DirectoryInUseError",
+    "InterruptedWarning",
     "MissingPackageError",
     "ModelFileError",
     "ResumeMismatchError",
@@ -30,6 +31,21 @@ class SeqmambaError(Exception):
 
 class SeqmambaWarning(UserWarning):
     """Something was understood in a way that the user should know of."""
+
+
+class InterruptedWarning(SeqmambaWarning):
+    """A signal ended training; the best weights so far are kept.
+
+    Parameters
+    ----------
+    message : str
+    signal : int
+        Number of the signal.
+    """
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.signal = signal
 
 
 class ConfigError(SeqmambaError, ValueError):

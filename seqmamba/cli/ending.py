@@ -8,7 +8,7 @@ import traceback
 import click
 
 from seqmamba.cli.terminal import printable
-from seqmamba.errors import SeqmambaError
+from seqmamba.errors import InterruptedWarning, SeqmambaError
 
 __all__ = ["Terminated", "end", "signal_code"]
 
@@ -41,8 +41,8 @@ def end(error: BaseException, *, debug: bool) -> int:
 
 def _verdict(error: BaseException) -> tuple[int, str]:
     text = str(error) or type(error).__name__
-    if isinstance(error, click.Abort | KeyboardInterrupt):
-        return signal_code(signal.SIGINT), "interrupted."
+    if isinstance(error, click.Abort | KeyboardInterrupt | InterruptedWarning):
+        return signal_code(_signal_of(error)), "interrupted."
     if isinstance(error, Terminated):
         return signal_code(signal.SIGTERM), "terminated."
     if isinstance(error, click.ClickException):
@@ -56,6 +56,12 @@ def _verdict(error: BaseException) -> tuple[int, str]:
     if isinstance(error, OSError):
         return NOT_WRITTEN, text
     return BUG, f"a bug in seqmamba: {type(error).__name__}: {text} Traceback: --debug."
+
+
+def _signal_of(error: BaseException) -> int:
+    """Return the signal that interrupted training, or Ctrl-C; click wraps both."""
+    cause = error.__cause__ if isinstance(error, click.Abort) else error
+    return int(getattr(cause, "signal", signal.SIGINT))
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -11,9 +11,9 @@ from typing import TextIO
 
 import click
 
-from seqmamba.errors import SeqmambaWarning
+from seqmamba.errors import InterruptedWarning, SeqmambaWarning
 
-__all__ = ["Session", "listening", "note", "printable"]
+__all__ = ["Session", "finishing", "listening", "note", "printable"]
 
 _LEVELS = {0: logging.ERROR, 1: logging.WARNING, 2: logging.DEBUG}
 
@@ -62,11 +62,23 @@ def listening(session: Session) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", SeqmambaWarning)  # a note each time, never an error
+            warnings.simplefilter("error", InterruptedWarning)  # ends the command, see below
             warnings.showwarning = partial(_show_warning, session)
             yield
     finally:
         ours.removeHandler(handler)
         ours.setLevel(former)
+
+
+@contextmanager
+def finishing() -> Iterator[None]:
+    """Let a command go on after interrupted training, to keep what was learnt.
+
+    Other commands end where they are: half a benchmark or backtest is none.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", InterruptedWarning)
+        yield
 
 
 class _OneLine(logging.Formatter):

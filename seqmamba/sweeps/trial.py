@@ -31,11 +31,11 @@ log = logging.getLogger(__name__)
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal ended the training of a trial."""
+    """A signal ended the training of a trial, or of the winner."""
 
-    def __init__(self, trial: optuna.Trial, signal: int) -> None:
-        super().__init__(f"trial {trial.number} was interrupted by signal {signal}")
-        self.number, self.signal = trial.number, signal
+    def __init__(self, signal: int) -> None:
+        super().__init__(f"interrupted by signal {signal}")
+        self.signal = signal
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,23 @@ class Data:
         shape = getattr(self.X, "shape", None)
         return type(self.X).__name__ if shape is None else f"{type(self.X).__name__} {shape}"
 
-    def fit(self, model: Any, callbacks: Any = ()) -> Any:
-        """Fit an estimator; without ``eval_set`` it cuts off its own validation part."""
+    def fit(self, model: Any, callbacks: Any = ()) -> None:
+        """Fit an estimator; without ``eval_set`` it cuts off its own validation part.
+
+        Raises
+        ------
+        Interrupted
+            A signal ended the training.
+        """
         positional = (self.X,) if self.y is None else (self.X, self.y)
         keywords = dict(self.tables)
         if self.eval_set is not None:
             keywords["eval_set"] = self.eval_set
         if callbacks:
             keywords["callbacks"] = callbacks
-        return model.fit(*positional, **keywords)
+        model.fit(*positional, **keywords)
+        if model.history_.signal is not None:
+            raise Interrupted(model.history_.signal)
 
 
 class Pruning(Callback):
@@ -127,8 +135,6 @@ class Objective:
         model = clone(self.estimator).set_params(**self.space.fixed, **params)
         callbacks = [] if self.metric is not None else [Pruning(trial)]
         self.data.fit(model, callbacks)
-        if model.history_.signal is not None:
-            raise Interrupted(trial, model.history_.signal)
         value = self._value(model)
         seconds = round(time.perf_counter() - started, 3)
         best_epoch = model.history_.best_epoch

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from seqmamba.datasets.samples import Samples
-from seqmamba.errors import CheckpointError, SeqmambaWarning
+from seqmamba.errors import CheckpointError, InterruptedWarning, SeqmambaWarning
 from seqmamba.train.callbacks import Callback, Progress, State
 from seqmamba.train.checkpoint import read_checkpoint, write_checkpoint
 from seqmamba.train.distributed import LossFunction, LossStep, join, parallel
@@ -262,12 +262,11 @@ class _Run:
     def _interrupted(self, number: int) -> None:
         self.history.signal = number
         self._checkpoint()
-        warnings.warn(
+        message = (
             f"training was interrupted in epoch {self.epoch + 1}; "
-            f"the best weights (epoch {self.history.best_epoch}) are kept.",
-            SeqmambaWarning,
-            stacklevel=2,
+            f"the best weights (epoch {self.history.best_epoch}) are kept."
         )
+        warnings.warn(InterruptedWarning(message, number), stacklevel=2)
 
     # -- checkpoints and callbacks -------------------------------------------------------------
 

@@ -49,6 +49,7 @@ def test_error_ends_with_its_code_and_one_line(
         (KeyboardInterrupt(), signal.SIGINT),
         (click.Abort(), signal.SIGINT),
         (Terminated(), signal.SIGTERM),
+        (errors.InterruptedWarning("half an epoch", signal.SIGTERM), signal.SIGTERM),
     ],
 )
 def test_signals_end_with_128_and_their_number(error: BaseException, number: int) -> None:
@@ -68,4 +69,5 @@ def test_every_error_class_is_tried() -> None:
     classes = {getattr(errors, name) for name in errors.__all__}
     tried = {type(error) for error, _ in CODES}
 
-    assert classes - tried == {errors.SeqmambaError, errors.SeqmambaWarning}
+    kinds = {errors.SeqmambaError, errors.SeqmambaWarning, errors.InterruptedWarning}
+    assert classes - tried == kinds

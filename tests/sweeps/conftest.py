@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import polars as pl
 import pytest
@@ -33,6 +33,8 @@ class Parabola(sklearn.base.BaseEstimator):  # type: ignore[misc]  # scikit-lear
     random_state: int | None = param(0, "seed", group="training")
     verbose: int = param(0, "silent", group="training")
 
+    strike: ClassVar[int | None] = None  # a test sets the signal that interrupts a fit
+
     def fit(
         self, X: Any, y: Any = None, *, eval_set: Any = None, callbacks: Any = (), **tables: Any
     ) -> Self:
@@ -45,7 +47,11 @@ class Parabola(sklearn.base.BaseEstimator):  # type: ignore[misc]  # scikit-lear
         time.sleep(self.pause)
         base = {"last": 4.0, "ridge": 2.0}.get(str(self.anchor))
         best = (self.x - 0.3) ** 2 + (self.mode == "shifted") if base is None else base
-        self.history_ = History(best=best, best_epoch=self.max_epochs)
+        self.history_ = History(
+            best=best,
+            best_epoch=self.max_epochs,
+            signal=self.strike if self.anchor is None else None,
+        )
         for epoch in range(1, self.max_epochs + 1):
             value = best * (1 + EPOCHS - epoch)
             for callback in callbacks:

@@ -194,6 +194,21 @@ def test_resume_adds_trials_whatever_the_settings(parabola: Any, tmp_path: Path)
     assert min(result.trials_["x"][4:].to_list()) >= 0
 
 
+def test_interrupted_trial_is_run_again(
+    parabola: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(parabola), "strike", 2)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(parabola, "data", trials=6, storage=tmp_path / "s.db")
+    monkeypatch.undo()
+
+    result = sweep(parabola, "data", trials=6, storage=tmp_path / "s.db")
+
+    ended = result.trials_.filter(result.trials_["state"] != "fail")
+    assert ended.height == 6
+    assert ended["kind"].to_list() == ["last", "ridge", "default", *["search"] * 3]
+
+
 # -- the folder --------------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ from seqmamba.cli.task.options import (
 from seqmamba.cli.task.recipe import Recipe, read_recipe, recipe_text
 from seqmamba.cli.task.run_folder import open_folder, run_metrics, write_run
 from seqmamba.cli.task.signatures import keywords
-from seqmamba.cli.terminal import Session, note
+from seqmamba.cli.terminal import Session, finishing, note
 from seqmamba.errors import ConfigError
 from seqmamba.params import params_of
 from seqmamba.tasks.task import Task
@@ -50,7 +50,8 @@ def fit_command(task: Task) -> click.Command:
             show(_sizes(model, data, inputs), command=f"{task.name} fit", as_json="json" in given)
             return
         with open_folder(given.get("out"), force="force" in given) as folder:
-            model.fit(data, **inputs)
+            with finishing():
+                model.fit(data, **inputs)
             metrics = run_metrics(model)
             if folder is not None:
                 params = model.get_params(deep=False)

@@ -18,7 +18,7 @@ from seqmamba.cli.task.options import (
 )
 from seqmamba.cli.task.recipe import Recipe, read_recipe
 from seqmamba.cli.task.signatures import keywords
-from seqmamba.cli.terminal import note
+from seqmamba.cli.terminal import finishing, note
 from seqmamba.params import params_of
 from seqmamba.sweeps import sweep
 from seqmamba.sweeps.space import resolve_space
@@ -113,15 +113,16 @@ def _sweep(
     eval_set = inputs.pop("eval_set", None)
     passed = ("trials", "timeout", "storage", "resume", "metric", "test", "out", "jobs")
     inputs.pop("resume", None)
-    result = sweep(
-        model,
-        data,
-        space,
-        eval_set=eval_set,
-        tables=inputs,
-        callbacks=(TrialLine(),) if session.verbosity else (),
-        **{name: given[name] for name in passed if name in given},
-    )
+    with finishing():
+        result = sweep(
+            model,
+            data,
+            space,
+            eval_set=eval_set,
+            tables=inputs,
+            callbacks=(TrialLine(),) if session.verbosity else (),
+            **{name: given[name] for name in passed if name in given},
+        )
     if result.test_scores_ is not None and session.verbosity:
         note(f"test: {dict(result.test_scores_.select('metric', 'value').iter_rows())}")
     if "out" in given:

@@ -163,6 +163,23 @@ def test_interrupted_run_goes_on_from_its_checkpoint(
     assert figures[0]["objective"] == figures[1]["objective"]
 
 
+@pytest.mark.parametrize("words", [("regress", "demo"), ("sweep", "regress", "{}/train.csv")])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_other_commands(
+    number: int,
+    words: tuple[str, ...],
+    command: Any,
+    tables: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Progress, "on_step", striking(number))
+
+    ended = command("-v", *(word.format(tables) for word in words))
+
+    assert ended.code == 128 + number
+    assert ended.out == ""
+
+
 def test_signal_outside_training_ends_at_once(
     command: Any, tables: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
