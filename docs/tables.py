@@ -50,23 +50,29 @@ def _spread(row: dict[str, str], name: str) -> str:
 
 def _speeds() -> str:
     """Return one line per shape: our time, and how many times as long the others take."""
-    files = sorted((ROOT / "kernels" / "bench" / "results").glob("scan*.json"))
-    if not files:
-        return ""
-    result: dict[str, Any] = json.loads(files[-1].read_text(encoding="utf-8"))
-    machine = ", ".join(str(value) for value in result["machine"].values())
-    lines = [f"Scan forward + backward on {machine}.", ""]
-    return "".join(f"{line}\n" for line in [*lines, *_speed_rows(result["rows"])])
+    files = sorted((ROOT / "kernels" / "bench" / "results").glob("scan-*.json"))
+    lines: list[str] = []
+    for path in files:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        machine = ", ".join(str(value) for value in result["machine"].values())
+        lines += [f"Forward and backward pass of the scan; {machine} thread(s).", ""]
+        lines += [*_speed_rows(result["rows"]), ""]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _speed_rows(rows: list[dict[str, Any]]) -> list[str]:
-    names = list(dict.fromkeys(row["name"] for row in rows))
-    lines = [f"| (B, L, E, N) | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-    for shape in dict.fromkeys(tuple(row["shape"]) for row in rows):
-        found = {row["name"]: row for row in rows if tuple(row["shape"]) == shape}
-        cells = [f"{found[n]['ms']:.1f} ms" if n in found else "" for n in names]
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    lines = [f"| B x L x E x N | {' | '.join(arms)} |", "|---" * (len(arms) + 1) + "|"]
+    for shape in dict.fromkeys(row["shape"] for row in rows):
+        cells = [_speed(row) for row in rows if row["shape"] == shape]
         lines.append(f"| {shape} | {' | '.join(cells)} |")
     return lines
+
+
+def _speed(row: dict[str, Any]) -> str:
+    if row["total_ms"] is None:
+        return "-"
+    return f"{row['total_ms']:.1f} ms ({row['ratio']:.1f}x)"
 
 
 if __name__ == "__main__":
