@@ -20,7 +20,8 @@ Style = dict[str, Any]
 @pytest.fixture(scope="module")
 def style() -> Style:
     """Return matplotlib's settings before a sweep draws."""
-    return dict(matplotlib.rcParams)
+    settings: Any = matplotlib.rcParams  # its keys are literals, for type checkers
+    return dict(settings)
 
 
 @pytest.fixture(scope="module")
