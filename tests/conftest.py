@@ -33,7 +33,7 @@ def data_dir() -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> Iterator[None]:
     """Run with one thread, so that results do not depend on the machine."""
     former = torch.get_num_threads()
