@@ -1,4 +1,5 @@
 // The exported functions: choose the instruction set at load, keep exceptions inside.
+#include <chrono>
 #include <new>
 
 #include "abi.h"
@@ -83,6 +84,26 @@ SEQMAMBA_EXPORT int seqmamba_limit_isa(int level) {
     int best = widest();
     chosen = level < 0 ? 0 : level < best ? level : best;
     return chosen;
+}
+
+// Cycles per second of this processor now, from a chain of additions that take one cycle each.
+SEQMAMBA_EXPORT double seqmamba_clock() {
+    constexpr int64_t rounds = 400000, chain = 8;
+    double best = 0;
+    for (int attempt = 0; attempt < 40; ++attempt) {
+        auto start = std::chrono::steady_clock::now();
+        int64_t x = 0;
+        for (int64_t i = 0; i < rounds; ++i) {
+            for (int64_t j = 0; j < chain; ++j) {
+                x += i;
+                __asm__ volatile("" : "+r"(x));  // keeps the compiler from adding all at once
+            }
+        }
+        std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+        double rate = double(rounds * chain) / seconds.count();
+        if (rate > best) best = rate;
+    }
+    return best;
 }
 
 SEQMAMBA_EXPORT int seqmamba_scan_forward(const seqmamba::ScanProblem* p, int64_t count, int threads) {

@@ -44,7 +44,7 @@ private:
         b_ = {&p_.b, p_.b_group_stride, parameters_.b, arena.take<T>(copied)};
         c_ = {&p_.c, p_.c_group_stride, parameters_.c, arena.take<T>(copied)};
         decay_ = arena.take<T>(plan_.chunk * NB * W);
-        h_ = arena.take<T>((plan_.chunk + 1) * NB * W);
+        h_ = arena.take<T>((plan_.chunk + 2) * NB * W);
         local_ = p_.window > 1 ? arena.take<T>(plan_.chunk * NB * W) : nullptr;
         sum_b_ = arena.take<T>(ceil_div(plan_.chunk * NB, W) * W * W);
         sum_c_ = arena.take<T>(ceil_div(plan_.chunk * NB, W) * W * W);
@@ -136,10 +136,13 @@ private:
         int64_t lane = (tile_.vector + v) * W;
         Vec<T> u = load(row_ + v * W), slope = splat<T>(1);
         Vec<T> delta = load(row_ + TILE + v * W) + load(parameters_.bias + lane);
-        if (p_.softplus) delta = softplus<T, true>(delta, &slope);
-        Vec<T> grad_y = load(row_ + 2 * TILE + v * W);
+        Vec<T> grad_y = load(row_ + 2 * TILE + v * W), z = {}, s = {};
+        if (p_.z.data) z = load(row_ + 3 * TILE + v * W);
+        if (p_.softplus)
+            delta = softplus_beside<T>(delta, z, &slope, &s);
+        else
+            s = sigmoid<T>(z);
         if (p_.z.data) {
-            Vec<T> z = load(row_ + 3 * TILE + v * W), s = sigmoid<T>(z);
             store(gate_ + at, grad_y * s * (T(1) + z * (T(1) - s)));
             grad_y *= z * s;
         }
@@ -174,7 +177,7 @@ private:
         Mixing<T> b{}, c{};
         if (!p_.constant_b) b = b_.variable(span, tile_.group, vectors);
         if (!p_.constant_c) c = c_.variable(span, tile_.group, vectors);
-        state_blocks<NB>(0, p_.states, [&](auto size, int64_t n) {
+        auto block = [&](auto size, int64_t n) {
             constexpr int SIZE = size();
             int64_t sums = ceil_div(span.length * SIZE, W) * W * W;
             if (!p_.constant_b) std::fill_n(sum_b_, sums, T(0));
@@ -190,7 +193,11 @@ private:
                 if (v != partial) recur_vector<SIZE>(span, v, n, b, c, streams);
             if (!p_.constant_b) add_token_sums<SIZE>(span, sum_b_, sums_.token.b, n);
             if (!p_.constant_c) add_token_sums<SIZE>(span, sum_c_, sums_.token.c, n);
-        });
+        };
+        if (2 * span.length <= CHUNK)  // twice the states of half the tokens take no more cache
+            state_blocks<2 * NB>(0, p_.states, block);
+        else
+            state_blocks<NB>(0, p_.states, block);
         streams.finish(span.length);
     }
 
@@ -241,19 +248,17 @@ private:
 
     // Adds the sums over the lanes to the gradient of B or C of this split.
     template <int SIZE>
-    void add_token_sums(const Span<ScanProblem>& span, const T* sums, T* to, int64_t n) {
+    void add_token_sums(const Span<ScanProblem>& span, T* sums, T* to, int64_t n) {
         int64_t width = p_.groups * p_.states;
         char* data = reinterpret_cast<char*>(to + split_ * p_.batch * p_.length * width);
         DType type = sizeof(T) == 8 ? DType::f64 : DType::f32;
         RowCursor rows = span.rows(data, type, width, tile_.group * p_.states + n);
-        alignas(64) T result[W];
-        for (int64_t first = 0; first < span.length * SIZE; first += W) {
-            store(result, lane_sums<T, W>(sums + first * W));
-            int64_t end = std::min<int64_t>(span.length * SIZE, first + W);
-            for (int64_t i = first; i < end; ++i) {
-                T& target = reinterpret_cast<T*>(rows[i / SIZE])[i % SIZE];
-                target = first_of_group_ ? result[i - first] : target + result[i - first];
-            }
+        for (int64_t first = 0; first < span.length * SIZE; first += W)
+            store(sums + first, lane_sums<T, W>(sums + first * W));  // behind what is still to be read
+        for (int64_t t = 0; t < span.length; ++t) {
+            T* target = reinterpret_cast<T*>(rows[t]);
+            for (int i = 0; i < SIZE; ++i)
+                target[i] = first_of_group_ ? sums[t * SIZE + i] : target[i] + sums[t * SIZE + i];
         }
     }
 

@@ -105,7 +105,7 @@ private:
         int64_t lane = (tile_.vector + v) * W;
         Vec<T> u = load(row_ + v * W);
         Vec<T> delta = load(row_ + TILE + v * W) + load(parameters_.bias + lane);
-        if (p_.softplus) delta = softplus<T, false>(delta, nullptr);
+        if (p_.softplus) delta = softplus<T>(delta);
         store(delta_ + at, delta);
         store(du_ + at, delta * u);
         store(y_ + at, load(parameters_.d + lane) * u);

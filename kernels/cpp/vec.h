@@ -148,20 +148,31 @@ SEQMAMBA_INLINE Vec<T> sigmoid(Vec<T> x) {
     return x < 0 ? e * s : s;
 }
 
-// softplus(x) = max(x, 0) + log1p(exp(-|x|)), identity above 20; its derivative in `slope`.
-template <class T, bool WANT_SLOPE>
-SEQMAMBA_INLINE Vec<T> softplus(Vec<T> x, Vec<T>* slope) {
-    Vec<T> e = exp_negative<T>(negative_magnitude<T>(x));
+// softplus(x) = max(x, 0) + log1p(exp(-|x|)), identity above 20; e is exp(-|x|).
+template <class T>
+SEQMAMBA_INLINE Vec<T> softplus_from(Vec<T> x, Vec<T> e) {
     Vec<T> y = (x < 0 ? Vec<T>{} : x) + log1p_unit(e);
-    if (WANT_SLOPE) {
-        Vec<T> s = T(1) / (T(1) + e);
-        *slope = x < 0 ? e * s : s;
-    }
-    if (sizeof(T) == 8) {  // float rounds to the identity by itself
-        if (WANT_SLOPE) *slope = x > 20 ? splat<T>(1) : *slope;
-        y = x > 20 ? x : y;
-    }
+    if (sizeof(T) == 8) y = x > 20 ? x : y;  // float rounds to the identity by itself
     return y;
+}
+
+template <class T>
+SEQMAMBA_INLINE Vec<T> softplus(Vec<T> x) {
+    return softplus_from<T>(x, exp_negative<T>(negative_magnitude<T>(x)));
+}
+
+// Returns softplus(x), its derivative in `slope`, and sigmoid(z): both logistic functions share one
+// division.
+template <class T>
+SEQMAMBA_INLINE Vec<T> softplus_beside(Vec<T> x, Vec<T> z, Vec<T>* slope, Vec<T>* gate) {
+    Vec<T> e = exp_negative<T>(negative_magnitude<T>(x));
+    Vec<T> f = exp_negative<T>(negative_magnitude<T>(z));
+    Vec<T> both = T(1) / ((T(1) + e) * (T(1) + f));
+    Vec<T> s = both * (T(1) + f), g = both * (T(1) + e);
+    *slope = x < 0 ? e * s : s;
+    if (sizeof(T) == 8) *slope = x > 20 ? splat<T>(1) : *slope;
+    *gate = z < 0 ? f * g : g;
+    return softplus_from<T>(x, e);
 }
 
 }  // namespace SEQMAMBA_ISA

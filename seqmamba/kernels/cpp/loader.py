@@ -44,6 +44,7 @@ def _load(file: Path) -> ctypes.CDLL:
     for name in _ONE:
         getattr(found, f"seqmamba_{name}").argtypes = (ctypes.c_char_p, ctypes.c_int)
     found.seqmamba_isa.restype = ctypes.c_char_p
+    found.seqmamba_clock.restype = ctypes.c_double
     return found
 
 
