@@ -71,3 +71,42 @@ def test_auto_takes_the_best_on_validation(samples: Any, loss: Any) -> None:
 def test_unknown_anchor_is_named_with_the_nearest(samples: Any, loss: Any) -> None:
     with pytest.raises(ConfigError, match=r"got 'rigde'\. Did you mean 'ridge'"):
         choose_anchor("rigde", {"ridge": Constant(0)}, samples, samples, mean_loss(loss, "cpu", 9))
+
+
+@pytest.mark.parametrize(("is_sure", "expected"), [(True, "near"), (False, "far")])
+def test_a_comparison_may_keep_the_simpler_anchor(
+    is_sure: bool, expected: str, samples: Any, loss: Any
+) -> None:
+    train, valid = samples.split(16)
+    candidates = {"far": Constant(9.0), "near": Constant(0.0)}
+    objective = mean_loss(loss, "cpu", 64)
+
+    name, _, _ = choose_anchor(
+        "auto", candidates, train, valid, objective, lambda simple, other, part: is_sure
+    )
+
+    assert name == expected
+
+
+def test_an_anchor_is_tuned_on_the_validation_part(samples: Any, loss: Any) -> None:
+    class Tuned(Constant):
+        def tune(self, score: Any) -> None:
+            tried = [Constant(v) for v in (9.0, 0.0)]
+            self.value = min(tried, key=score).value
+
+    train, valid = samples.split(16)
+
+    _, anchor, _ = choose_anchor(
+        "auto", {"tuned": Tuned(5.0)}, train, valid, mean_loss(loss, "cpu", 64)
+    )
+
+    assert float(anchor.value) == 0.0  # type: ignore[arg-type]  # a buffer
+
+
+def test_a_silenced_network_is_its_anchor(samples: Any, make_net: Any) -> None:
+    anchored = Anchored(make_net(), Constant(3.0)).eval()
+    torch.nn.init.ones_(anchored.net.output_layer().weight)
+
+    anchored.silence()
+
+    assert torch.equal(anchored(samples.batch(torch.arange(2).numpy())), torch.full((2,), 3.0))

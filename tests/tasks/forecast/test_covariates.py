@@ -64,6 +64,7 @@ def test_a_trained_network_reads_what_is_known_ahead(
     assert not np.allclose(other["SMamba"], model.predict(futr_df=ahead)["SMamba"])
 
 
+@pytest.mark.slow
 def test_what_is_known_ahead_decides_where_it_alone_can(small: SMambaForecaster) -> None:
     random = np.random.default_rng(0)
     promo = random.integers(0, 2, 600).astype(float)
