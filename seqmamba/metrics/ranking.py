@@ -99,7 +99,8 @@ def several_ndcg(owner: Ints, greater: Ints, equal: Ints, k: int) -> Floats:
     gains = 1 / np.log2(np.arange(k) + 2)
     dcg = np.bincount(owner, _mean_gain(gains, greater, equal, k))
     best = np.concatenate([[0.0], np.cumsum(gains)])
-    return dcg / best[np.minimum(np.bincount(owner), k)]
+    scores: Floats = dcg / best[np.minimum(np.bincount(owner), k)]
+    return scores
 
 
 def average_precision(owner: Ints, greater: Ints, equal: Ints, k: int) -> Floats:

@@ -1,6 +1,7 @@
 """Formats of boxes: what is read, what is written, what is refused and how."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,7 +17,7 @@ from seqmamba.datasets.boxes_files import (
 from seqmamba.datasets.boxes_mot import read_mot, read_seqinfo
 from seqmamba.errors import ConfigError, DataError
 
-ROW = {"frame": [1], "x1": [0.0], "y1": [0.0], "x2": [5.0], "y2": [9.0]}
+ROW: dict[str, list[Any]] = {"frame": [1], "x1": [0.0], "y1": [0.0], "x2": [5.0], "y2": [9.0]}
 
 
 def _tracks(n: int = 4) -> pl.DataFrame:
@@ -161,7 +162,8 @@ def test_rows_are_sorted_and_further_columns_kept() -> None:
 @pytest.mark.parametrize("library", ["pandas", "arrow", "dict"])
 def test_tables_of_any_library_are_read(library: str) -> None:
     table = _tracks()
-    source = {"pandas": table.to_pandas, "arrow": table.to_arrow, "dict": table.to_dict}[library]()
+    forms: Any = {"pandas": table.to_pandas, "arrow": table.to_arrow, "dict": table.to_dict}
+    source = forms[library]()
 
     assert read_boxes(source).equals(table)
 

@@ -1,6 +1,7 @@
 """HOTA, CLEAR and Identity against TrackEval 1.3.0, and their edges."""
 
 import json
+from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ GOLDEN = json.loads(
 )
 
 
-def _rows(rows: list[list[float]]) -> tuple[Any, Any, Any]:
+def _rows(rows: Sequence[Sequence[float]]) -> tuple[Any, Any, Any]:
     table = np.array(rows, float).reshape(-1, 6)
     return table[:, 0], table[:, 1], table[:, 2:]
 

@@ -1,5 +1,7 @@
 """Overlaps of boxes and errors of forecasts."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,7 +21,9 @@ SIMILARITIES = pytest.mark.parametrize("similarity", [iou, giou, hmiou, biou])
 
 @SIMILARITIES
 @given(corner=corners, size=sizes, shift=st.floats(-500, 500), factor=st.floats(0.1, 10))
-def test_symmetric_bounded_and_free_of_place_and_scale(similarity, corner, size, shift, factor):
+def test_symmetric_bounded_and_free_of_place_and_scale(
+    similarity: Any, corner: Any, size: Any, shift: float, factor: float
+) -> None:
     boxes = np.concatenate([corner, corner + size], axis=1)
 
     value = similarity(boxes[:, None], boxes)

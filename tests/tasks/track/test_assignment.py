@@ -1,5 +1,7 @@
 """The pairing of tracks and detections."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -46,7 +48,7 @@ def test_components_give_what_one_problem_gives(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("similarity", ["iou", "hmiou", "biou"])
 def test_sorting_out_first_loses_no_pair(
-    monkeypatch: pytest.MonkeyPatch, similarity: assignment.Similarity
+    monkeypatch: pytest.MonkeyPatch, similarity: Literal["iou", "hmiou", "biou"]
 ) -> None:
     rng = np.random.default_rng(1)
     first, second = _boxes(rng, 80, 700), _boxes(rng, 90, 700)

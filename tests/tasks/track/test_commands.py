@@ -47,4 +47,4 @@ def test_bench_measures_all_sizes() -> None:
 
     names = table["what"].to_list()
     assert {f"MTP tracker, {n} objects" for n in (20, 200, 1000)} <= set(names)
-    assert table.filter(pl.col("unit") != "MiB")["value"].min() > 0
+    assert (table.filter(pl.col("unit") != "MiB")["value"] > 0).all()

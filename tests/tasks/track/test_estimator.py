@@ -30,7 +30,8 @@ Tables = tuple[pl.DataFrame, pl.DataFrame]
 @pytest.fixture(scope="module")
 def tables() -> Tables:
     """Tracks and detections of two short videos."""
-    return simulate.dancers(2, seed=50, n_frames=60, n_dancers=5)
+    made: Tables = simulate.dancers(2, seed=50, n_frames=60, n_dancers=5)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,8 @@ def fitted(tables: Tables) -> MotionPredictor:
     torch.set_num_threads(1)
     model = MotionPredictor(**TINY, anchor=None).fit(*tables)
     with torch.no_grad():
-        torch.nn.init.normal_(model.net_.out.weight, std=0.1, generator=torch.Generator())
+        out: Any = model.net_.out
+        torch.nn.init.normal_(out.weight, std=0.1, generator=torch.Generator())
     return model
 
 
@@ -264,7 +266,7 @@ def test_tracks_without_pairs_of_frames_are_refused(tables: Tables) -> None:
 
 
 def test_videos_are_never_cut_between_training_and_validation(tables: Tables) -> None:
-    windows = MotionPredictor(**TINY)._read(tables[0], None, True)
+    windows: Any = MotionPredictor(**TINY)._read(tables[0], None, True)
 
     train, valid = windows.split(0.5)
 

@@ -15,7 +15,8 @@ Image = pytest.importorskip("PIL.Image")
 @pytest.fixture(scope="module")
 def tracks() -> pl.DataFrame:
     """Three dancers over twelve frames."""
-    return simulate.dancers(2, seed=0, n_frames=12, n_dancers=3)[0]
+    truth: pl.DataFrame = simulate.dancers(2, seed=0, n_frames=12, n_dancers=3)[0]
+    return truth
 
 
 def test_a_gif_has_one_picture_per_frame(tracks: pl.DataFrame, tmp_path: Path) -> None:
