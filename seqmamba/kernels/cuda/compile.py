@@ -59,6 +59,7 @@ def start(
     block = ctypes.create_string_buffer(arguments, len(arguments))
     parameters = (ctypes.c_void_p * 1)(ctypes.addressof(block))
     stream = ctypes.c_void_p(torch.cuda.current_stream(device).cuda_stream)
+    _make_current(device)
     programs, threads = grid
     sizes = (programs, 1, 1, threads, 1, 1, 0)
     _check(_driver().cuLaunchKernel(function, *sizes, stream, parameters, None), kernel)
@@ -170,11 +171,21 @@ def _function(
     major, minor = torch.cuda.get_device_capability(device)
     code = cubin(file, constants, f"sm_{major}{minor}")
     module, function = ctypes.c_void_p(), ctypes.c_void_p()
-    torch.cuda.current_stream(device).synchronize()  # makes the context current on this thread
+    _make_current(device)
     _check(_driver().cuModuleLoadData(ctypes.byref(module), code), file)
     name = kernel.encode()
     _check(_driver().cuModuleGetFunction(ctypes.byref(function), module, name), kernel)
     return function
+
+
+def _make_current(device: int) -> None:
+    """Give this thread torch's context if it has none: a new thread may not have used the GPU."""
+    context, handle = ctypes.c_void_p(), ctypes.c_int()
+    _check(_driver().cuCtxGetCurrent(ctypes.byref(context)), "the context")
+    if not context:
+        _check(_driver().cuDeviceGet(ctypes.byref(handle), device), "the device")
+        _check(_driver().cuDevicePrimaryCtxRetain(ctypes.byref(context), handle), "the context")
+        _check(_driver().cuCtxSetCurrent(context), "the context")
 
 
 @cache

@@ -5,6 +5,7 @@ the import, runs the kernels on CPU tensors, slowly, to test them.
 """
 
 import torch
+import triton as language
 from triton.runtime.jit import JITFunction
 
 from seqmamba.kernels.problem import Call, Conv, ConvStep, Scan
@@ -17,6 +18,7 @@ __all__ = ["NAME", "backward", "conv_backward", "conv_forward", "conv_step", "fo
 __all__ += ["scan_step", "why_not", "why_not_for"]
 
 NAME = "triton"
+OLDEST = (3, 4)  # version of Triton: tuples as arguments and in kernels
 MAX_STATES = 256
 MAX_WINDOW = 16  # tokens whose states a program can hold
 MAX_TAPS = 32
@@ -26,9 +28,10 @@ _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 def why_not() -> str | None:
     """Return why the kernels cannot run here, or None."""
-    if _is_interpreted() or torch.cuda.is_available():
-        return None
-    return "no CUDA device"
+    version = tuple(int(part) for part in language.__version__.split(".")[:2])
+    if version < OLDEST:
+        return f"Triton {language.__version__} is too old, it needs {OLDEST[0]}.{OLDEST[1]}"
+    return None if _is_interpreted() or torch.cuda.is_available() else "no CUDA device"
 
 
 def why_not_for(call: Call) -> str | None:
