@@ -12,6 +12,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,7 @@ def measure(
     }
 
 
+@cache
 def vector_bound() -> float:
     """Return the elements (of B L E N) per second and core at two vector instructions per cycle.
 
