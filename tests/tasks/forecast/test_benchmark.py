@@ -87,7 +87,8 @@ MEASURED = {
         "window_mean": (0.7008, 0.5581),
         "ridge": (0.3831, 0.3918),
     },
-    "exchange-96": {"last": (0.0811, 0.1964), "ridge": (0.0833, 0.1985)},
+    # The specification prints 0.1985, the error of penalty 1e-2; validation prefers 1e-1.
+    "exchange-96": {"last": (0.0811, 0.1964), "ridge": (0.0833, 0.1983)},
     "los_speed-12": {"last": (1.1786, 0.5694), "ridge": (0.9938, 0.5671)},
 }
 
