@@ -21,14 +21,14 @@ from seqmamba.tasks import TASKS, get_task
 
 __all__ = ["command"]
 
-KERNELS = "seqmamba.kernels.bench"
+LAYERS = {"scan": "seqmamba.kernels.bench", "encoder": "seqmamba.nn.bench"}
 
 
 def command() -> click.Command:
     """Return the command group, with an entry per task."""
     entries = {
-        "scan": Entry("times of the scan kernels", partial(_load_kernels, "scan")),
-        "encoder": Entry("times and memory of the encoder", partial(_load_kernels, "encoder")),
+        "scan": Entry("times of the scan kernels", partial(_load_layer, "scan")),
+        "encoder": Entry("times and memory of the encoder", partial(_load_layer, "encoder")),
         "recipe": Entry("our score on a published setting", lambda: recipe),
         **{name: Entry(f"measurements of {name}", partial(_load_task, name)) for name in TASKS},
     }
@@ -73,8 +73,8 @@ def _measure(name: str, function: Callable[..., Any]) -> click.Command:
     )
 
 
-def _load_kernels(name: str) -> click.Command:
-    function = _function(KERNELS, f"bench_{name}")
+def _load_layer(name: str) -> click.Command:
+    function = _function(LAYERS[name], f"bench_{name}")
     if function is None:
         raise ConfigError(f"this installation has no measurement {name!r}.")
     return _measure(name, function)
