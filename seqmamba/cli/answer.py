@@ -62,7 +62,7 @@ def show(answer: Any, *, command: str, out: str | None = None, as_json: bool = F
 def as_table(answer: Any) -> pl.DataFrame:
     """Turn what an estimator returned into a polars table.
 
-    Tables of any library keep their columns; an array (n,) or (n, k) becomes columns ``y`` or
+    Tables of any library keep their columns, a list of mappings becomes rows; an array (n,) or (n, k) becomes columns ``y`` or
     ``y0, y1, …``; a mapping of names to scalars becomes rows ``name, value``; a single value one
     cell.
     """
@@ -71,6 +71,8 @@ def as_table(answer: Any) -> pl.DataFrame:
             return pl.DataFrame(dict(answer))
         rows = [{"name": str(k), "value": _cell(v)} for k, v in answer.items()]
         return pl.DataFrame(rows)
+    if isinstance(answer, list) and all(isinstance(row, Mapping) for row in answer):
+        return pl.DataFrame([dict(row) for row in answer], infer_schema_length=None)
     if isinstance(answer, np.ndarray):
         many = answer.ndim == 2
         names = [f"y{i}" for i in range(answer.shape[1])] if many else ["y"]

@@ -23,6 +23,7 @@ TABLE = pl.DataFrame({"unique_id": ["a", "=1+1"], "y": [1.5, float("nan")]})
         (np.zeros((3, 2)), ["y0", "y1"]),
         ({"a": [1, 2], "b": [3, 4]}, ["a", "b"]),
         ({"a": 1, "b": "two"}, ["name", "value"]),
+        ([{"a": 1}, {"a": 2, "b": None}, {"b": "late"}], ["a", "b"]),
         (0.25, ["value"]),
     ],
 )
