@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ from torch.nn import functional
 from seqmamba.errors import ConfigError
 from seqmamba.kernels import cpp, selective_scan
 from seqmamba.kernels.dispatch import NAMES, backends
+from seqmamba.kernels.gpu.bench import bench_scan_on_gpu
 
 __all__ = ["SHAPES", "Measurement", "bench_scan", "measure", "vector_bound"]
 
@@ -49,8 +50,11 @@ def bench_scan(
     against: tuple[str, ...] = ("torch", "reference"),
     threads: int = 1,
     repeats: int = 7,
+    device: Literal["cpu", "cuda"] = "cpu",
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32",
+    both_directions: bool = False,
 ) -> list[Measurement]:
-    """Measure the selective scan, forward and backward, on the CPU in float32.
+    """Measure the selective scan, forward and backward.
 
     Parameters
     ----------
@@ -62,6 +66,13 @@ def bench_scan(
     threads : int
     repeats : int
         Rounds; medians are reported.
+    device : str
+        On "cuda" the arms ``cuda`` and ``triton`` come first, and ``bound`` is the share of the
+        device's bound that both passes reach.
+    dtype : str
+        Of inputs and outputs on "cuda".
+    both_directions : bool
+        On "cuda", run two scans at once, one of them reversed.
 
     Returns
     -------
@@ -75,7 +86,17 @@ def bench_scan(
     ------
     ConfigError
         Unknown shape or arm.
+    BackendError
+        There is no CUDA device.
     """
+    if device == "cuda":
+        return bench_scan_on_gpu(
+            shapes=[_sizes(shape) for shape in shapes],
+            against=list(dict.fromkeys(("cuda", "triton", *against))),
+            dtype=getattr(torch, dtype),
+            both_directions=both_directions,
+            repeats=repeats,
+        )
     names = ("cpp", *(name for name in against if name != "cpp"))
     former = torch.get_num_threads()
     torch.set_num_threads(threads)

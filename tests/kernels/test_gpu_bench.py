@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from seqmamba.errors import BackendError
+from seqmamba.errors import BackendError, ConfigError
+from seqmamba.kernels.bench import bench_scan
 from seqmamba.kernels.gpu.bench import bench_scan_on_gpu, position_cost
 
 H200 = (4.3e12, 4.2e12)  # bytes and exponentials per second: kernels specification, section 7
@@ -30,3 +31,11 @@ def test_every_arm_has_a_row_with_times_or_a_reason(both_directions: bool) -> No
 
     assert [row["arm"] for row in rows] == ["cuda", "triton", "mamba_ssm", "torch"]
     assert all(row["note"] or row["total_ms"] >= row["forward_ms"] > 0 for row in rows)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_the_command_asks_the_device() -> None:
+    with pytest.raises(BackendError, match="needs a CUDA device"):
+        bench_scan(device="cuda", shapes=("short", "2x7x16x4"))
+    with pytest.raises(ConfigError, match="unknown shape '2x7'"):
+        bench_scan(device="cuda", shapes=("2x7",))
