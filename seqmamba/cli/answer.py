@@ -62,9 +62,9 @@ def show(answer: Any, *, command: str, out: str | None = None, as_json: bool = F
 def as_table(answer: Any) -> pl.DataFrame:
     """Turn what an estimator returned into a polars table.
 
-    Tables of any library keep their columns, a list of mappings becomes rows; an array (n,) or (n, k) becomes columns ``y`` or
-    ``y0, y1, …``; a mapping of names to scalars becomes rows ``name, value``; a single value one
-    cell.
+    Tables of any library keep their columns, a list of mappings becomes rows; an array (n,) or
+    (n, k) becomes columns ``y`` or ``y0, y1, …``; a mapping of names to scalars becomes rows
+    ``name, value``; a single value one cell.
     """
     if isinstance(answer, Mapping):
         if _is_columns(answer):
