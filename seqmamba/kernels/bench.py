@@ -244,7 +244,7 @@ def _arm(name: str) -> Scan:
 
 def _mambapy(tensors: Mapping[str, Tensor]) -> Tensor:
     """Discretise in torch, scan with mambapy's parallel scan, read out and gate."""
-    from mambapy.pscan import pscan  # type: ignore[import-untyped]  # an optional package
+    from mambapy.pscan import pscan  # an optional package
 
     u, B, C = tensors["u"], tensors["B"].unsqueeze(2), tensors["C"].unsqueeze(-1)
     step = functional.softplus(tensors["delta"] + tensors["delta_bias"])

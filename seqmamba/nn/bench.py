@@ -96,7 +96,7 @@ def _network(name: str, x: Tensor, layers: int) -> tuple[nn.Module, Callable[[Te
     width = x.shape[-1]
     torch.manual_seed(0)
     if name == "mambapy":
-        from mambapy.mamba import Mamba, MambaConfig  # type: ignore[import-untyped]  # optional
+        from mambapy.mamba import Mamba, MambaConfig  # optional
 
         net: nn.Module = Mamba(MambaConfig(d_model=width, n_layers=layers))
         return net, net
