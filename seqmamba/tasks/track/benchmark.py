@@ -119,7 +119,7 @@ def _filters(frames: int) -> Iterator[Row]:
     """Batch filter beside one filterpy object per track, 200 and 1000 objects."""
     for n in (200, 1000):
         boxes = next(_scene(n, 1))[:, :4]
-        motion = KalmanMotion("xyah")
+        motion = KalmanMotion("xyxy")
         motion.initiate(boxes, np.ones(n))
         rows, scores = np.arange(n), np.ones(n)
 

@@ -16,6 +16,8 @@ __all__ = ["FORMS", "Form", "FormName", "Xyah", "Xysr", "Xyxy"]
 FormName = Literal["xyah", "xyxy", "xysr"]
 Array = NDArray[np.float64]
 
+_BUT_ASPECT = np.array([1.0, 1.0, 0.0, 1.0])
+
 
 class Form(Protocol):
     """Coordinates of a box and the variances of their filter; all arrays are (N, 4)."""
@@ -58,11 +60,13 @@ class Xyah:
         """Turn corners into centre, aspect, height."""
         size = boxes[:, 2:] - boxes[:, :2]
         centre = boxes[:, :2] + size / 2
-        return np.column_stack([centre, size[:, 0] / size[:, 1], size[:, 1]])
+        size[:, 0] /= size[:, 1]
+        return np.concatenate([centre, size], axis=1)
 
     def boxes(self, x: Array) -> Array:
         """Turn centre, aspect, height into corners."""
-        half = np.column_stack([x[:, 2] * x[:, 3], x[:, 3]]) / 2
+        half = x[:, 2:] / 2
+        half[:, 0] *= x[:, 3]
         return np.concatenate([x[:, :2] - half, x[:, :2] + half], axis=1)
 
     def start(self, x: Array) -> tuple[Array, Array]:
@@ -181,8 +185,9 @@ FORMS: Mapping[FormName, type[Xyah] | type[Xyxy] | type[Xysr]] = {
 
 def _squares(spread: Array, aspect: float) -> Array:
     """Square standard deviations: (N,) for x, y and h, one number for the aspect."""
-    square = spread**2
-    return np.column_stack([square, square, np.full_like(square, aspect**2), square])
+    squares: Array = (spread**2)[:, None] * _BUT_ASPECT
+    squares[:, 2] = aspect**2
+    return squares
 
 
 def _rows(x: Array, values: tuple[float, ...]) -> Array:
