@@ -1,28 +1,20 @@
-"""A study in an append-only file: repaired on opening, with a heartbeat of our own.
+"""A study in an append-only file, repaired on opening.
 
-Optuna's journal has no heartbeat, so trials of killed workers would stay in state RUNNING for
-ever, and an incomplete last line makes it unreadable (reliability specification, section 2).
+An incomplete last line makes optuna's journal unreadable (reliability specification, section 2).
 """
 
 import json
 import logging
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from optuna.trial import FrozenTrial, TrialState
 
 from seqmamba.errors import DataError
 from seqmamba.storage import write_atomic
 
-__all__ = ["beating", "drop_incomplete_line", "fail_stale", "open_journal"]
+__all__ = ["drop_incomplete_line", "open_journal"]
 
-BEAT = "heartbeat"  # user attribute: seconds since the epoch
 LOCK_GRACE_S = 10  # a live writer holds the lock for milliseconds
 
 log = logging.getLogger(__name__)
@@ -65,39 +57,6 @@ def drop_incomplete_line(path: Path) -> bool:
         file.truncate(start)
     log.warning("%s ended in an incomplete line; it was moved to %s", path, kept)
     return True
-
-
-@contextmanager
-def beating(trial: optuna.Trial, interval: float) -> Iterator[None]:
-    """Write a heartbeat into a trial for as long as the block runs."""
-    stop = threading.Event()
-
-    def beat() -> None:
-        while True:
-            trial.set_user_attr(BEAT, time.time())
-            if stop.wait(interval):
-                return
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
-def fail_stale(study: optuna.Study, grace: float) -> list[FrozenTrial]:
-    """Fail the running trials that are silent for longer than ``grace`` seconds; return them."""
-    stale = []
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        started = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
-        if time.time() - max(started, trial.user_attrs.get(BEAT, 0.0)) <= grace:
-            continue
-        with suppress(ValueError, RuntimeError):  # another worker was faster
-            study.tell(trial.number, state=TrialState.FAIL)
-            stale.append(trial)
-    return stale
 
 
 def _is_json(line: bytes) -> bool:

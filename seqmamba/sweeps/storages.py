@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial
 from seqmamba.errors import DataError, MissingPackageError
 from seqmamba.sweeps.journal import open_journal
 
-__all__ = ["is_shared", "open_storage", "requeue"]
+__all__ = ["open_storage", "requeue"]
 
 HEARTBEAT_S = 60
 GRACE_S = 120
@@ -55,11 +55,6 @@ def open_storage(place: str | None) -> BaseStorage:
             arguments = {"connect_args": {"timeout": BUSY_TIMEOUT_S}}
             return _open_rdb(f"sqlite:///{path}", arguments)
         return _open_rdb(place, {})
-
-
-def is_shared(storage: BaseStorage) -> bool:
-    """Say whether several processes can work on it."""
-    return not isinstance(storage, InMemoryStorage)
 
 
 def requeue(study: optuna.Study, trial: FrozenTrial) -> None:

@@ -17,7 +17,7 @@ from sklearn.base import clone
 
 from seqmamba.errors import BackendError, ConfigError, DataError, MissingPackageError
 from seqmamba.storage import write_atomic
-from seqmamba.sweeps.journal import beating
+from seqmamba.sweeps.heartbeat import BEAT, beating
 from seqmamba.sweeps.space import Space
 from seqmamba.train.callbacks import Callback, State
 
@@ -101,7 +101,7 @@ class Objective:
     metric : str or None
         None = the validation objective of the fit, which is minimised.
     beat : float or None
-        Seconds between heartbeats of our own; None = the storage sees to it.
+        Seconds between signs of life; None = nobody else works on the study.
     current : int or None
         Number of the trial that runs, or ran last.
     fatal : Exception or None
@@ -197,7 +197,7 @@ class Objective:
         """Write what is needed to rebuild this trial of the study."""
         if self.out is None:
             return
-        attributes = {k: v for k, v in trial.user_attrs.items() if k != "heartbeat"}
+        attributes = {k: v for k, v in trial.user_attrs.items() if k != BEAT}
         distributions = {k: distribution_to_json(v) for k, v in trial.distributions.items()}
         record = {
             "number": trial.number,

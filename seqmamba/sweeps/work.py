@@ -8,12 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 import optuna
 from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
 from optuna.samplers import GridSampler
-from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from seqmamba.errors import ConfigError
 from seqmamba.sweeps import storages
-from seqmamba.sweeps.journal import fail_stale
+from seqmamba.sweeps.heartbeat import fail_stale
 from seqmamba.sweeps.plan import Plan
 from seqmamba.sweeps.trial import Objective
 
@@ -85,12 +84,12 @@ def work(
     KeyboardInterrupt
         A signal; the running trial is back in the queue.
     """
-    own_beat = isinstance(study._storage, JournalStorage)
-    beat = float(storages.HEARTBEAT_S) if own_beat else None
+    beat = None if plan.storage is None else float(storages.HEARTBEAT_S)
     objective = Objective(plan.estimator, plan.data, plan.space, plan.out, plan.space.metric, beat)
     waited = False
     while deadline is None or time.monotonic() < deadline:
-        _requeue_stale(study)
+        if plan.storage is not None:
+            _requeue_stale(study)
         ended, running = count_ended(study), _count(study, TrialState.RUNNING)
         if ended >= plan.trials or _is_exhausted(study):
             return
@@ -132,14 +131,16 @@ def _give_back(study: optuna.Study, objective: Objective) -> None:
 
 
 def _requeue_stale(study: optuna.Study) -> None:
-    """Fail and repeat the trials whose workers are silent."""
-    if isinstance(study._storage, JournalStorage):
-        for trial in fail_stale(study, storages.GRACE_S):
-            storages.requeue(study, trial)
-        return
+    """Fail and repeat the trials whose workers are silent.
+
+    Optuna knows the heartbeats of data bases, but none of journals, nor that of a worker which
+    died before its first one; ours covers both.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # optuna marks heartbeats so
         optuna.storages.fail_stale_trials(study)
+    for trial in fail_stale(study, storages.GRACE_S):
+        storages.requeue(study, trial)
 
 
 def _is_exhausted(study: optuna.Study) -> bool:

@@ -1,17 +1,14 @@
 """Journals: repaired on opening, and no trial of a dead worker stays running."""
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
-from optuna.trial import TrialState
 
 from seqmamba.errors import DataError
 from seqmamba.sweeps import storages, sweep
-from seqmamba.sweeps.journal import beating, drop_incomplete_line, fail_stale, open_journal
+from seqmamba.sweeps.journal import drop_incomplete_line
 
 
 def test_sweep_works_on_a_journal(parabola: Any, tmp_path: Path) -> None:
@@ -58,39 +55,3 @@ def test_damaged_middle_is_explained(parabola: Any, tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match="seqmamba sweep recover"):
         sweep(parabola, "data", trials=5, storage=f"journal:{path}")
-
-
-def test_trial_without_heartbeat_is_stale(tmp_path: Path) -> None:
-    study = optuna.create_study(storage=open_journal(tmp_path / "s.log"))
-    trial = study.ask()
-    time.sleep(0.3)
-
-    assert fail_stale(study, grace=5.0) == []
-    assert [t.number for t in fail_stale(study, grace=0.2)] == [trial.number]
-    assert study.trials[0].state is TrialState.FAIL
-
-
-def test_beating_trial_is_alive(tmp_path: Path) -> None:
-    study = optuna.create_study(storage=open_journal(tmp_path / "s.log"))
-    trial = study.ask()
-
-    with beating(trial, interval=0.05):
-        time.sleep(0.5)
-        assert fail_stale(study, grace=0.4) == []
-
-
-def test_parameters_of_a_stale_trial_are_tried_again(
-    parabola: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(storages, "GRACE_S", 0.1)
-    place = f"journal:{tmp_path / 's.log'}"
-    sweep(parabola, "data", trials=4, storage=place)
-    study = optuna.load_study(study_name="Parabola", storage=open_journal(tmp_path / "s.log"))
-    lost = study.ask()
-    x = lost.suggest_float("x", -1, 1)
-    time.sleep(0.2)
-
-    result = sweep(parabola, "data", trials=5, storage=place)
-
-    assert result.trials_["state"].to_list()[-2:] == ["fail", "complete"]
-    assert result.trials_["x"][-1] == x
