@@ -113,7 +113,9 @@ def rollout(net: Any, scale: Scale, batch: Batch, h: int) -> Tensor:
     x, steps = batch.x, []
     for _ in range(h):
         last = x[:, -1]
-        box = last + net(replace(batch, x=x)) * scale(last)
+        # without the limit one wild size is the unit of the next offset, and so on
+        offset = torch.clamp(net(replace(batch, x=x)), -LIMIT, LIMIT)
+        box = last + offset * scale(last)
         if box.shape[-1] == 4:
             box = torch.cat([box[:, :2], torch.maximum(box[:, 2:], SMALLEST * last[:, 2:])], dim=1)
         x = torch.cat([x[:, 1:], box[:, None]], dim=1)

@@ -184,6 +184,16 @@ def test_every_setting_trains(tables: Tables, settings: dict[str, Any]) -> None:
     assert np.isfinite(model.history_.table()["valid_loss"].to_numpy()).all()
 
 
+def test_a_wild_network_stays_finite_over_many_steps(tables: Tables) -> None:
+    model = MotionPredictor(**{**TINY, "max_epochs": 0}, anchor=None).fit(tables[0])
+    with torch.no_grad():
+        model.net_.out.bias.fill_(1e6)
+
+    boxes = model.predict(tables[0], h=10).select(BOX).to_numpy()
+
+    assert np.abs(boxes).max() < 1e9
+
+
 def test_a_scale_that_does_not_fit_is_refused(tables: Tables) -> None:
     with pytest.raises(ConfigError, match="boxes take 'box' or 'image', points take 'std'"):
         MotionPredictor(**TINY, scale="std").fit(tables[0])

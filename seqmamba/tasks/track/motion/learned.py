@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from seqmamba.datasets.samples import Batch
 from seqmamba.tasks.track.model import Scale
 from seqmamba.tasks.track.motion.history import HistoryMotion, HistorySettings
+from seqmamba.tasks.track.offsets import LIMIT
 
 __all__ = ["MTPMotion"]
 
@@ -36,6 +37,7 @@ class MTPMotion(HistoryMotion):
         x[..., :2] -= history[:, -1:, :2]  # float32 is finest around the last box
         with torch.inference_mode():
             boxes = torch.from_numpy(x.astype(np.float32)).to(self.device)
-            offset = self.net(Batch(x=boxes)) * self.scale(boxes[:, -1])
+            offset = torch.clamp(self.net(Batch(x=boxes)), -LIMIT, LIMIT)
+            offset = offset * self.scale(boxes[:, -1])
         out: NDArray[np.float64] = offset.cpu().double().numpy()
         return out
