@@ -186,8 +186,9 @@ def test_every_setting_trains(tables: Tables, settings: dict[str, Any]) -> None:
 
 def test_a_wild_network_stays_finite_over_many_steps(tables: Tables) -> None:
     model = MotionPredictor(**{**TINY, "max_epochs": 0}, anchor=None).fit(tables[0])
+    out: Any = model.net_.out
     with torch.no_grad():
-        model.net_.out.bias.fill_(1e6)
+        out.bias.fill_(1e6)
 
     boxes = model.predict(tables[0], h=10).select(BOX).to_numpy()
 
