@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqmamba.datasets.samples import Batch, Samples
+from seqmamba.tasks.track.histories.noise import Noise
+from seqmamba.tasks.track.histories.offsets import LIMIT
 from seqmamba.tasks.track.model import Scale
-from seqmamba.tasks.track.noise import Noise
-from seqmamba.tasks.track.offsets import LIMIT
 from seqmamba.train.anchor import Anchor
 
 __all__ = ["KalmanAnchor", "LastAnchor", "LinearAnchor", "ridge"]

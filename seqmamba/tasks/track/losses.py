@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from seqmamba.datasets.samples import Batch
+from seqmamba.tasks.track.histories.offsets import LIMIT
 from seqmamba.tasks.track.model import Scale, rollout
-from seqmamba.tasks.track.offsets import LIMIT
 
 __all__ = ["giou", "motion_loss"]
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from seqmamba.datasets.samples import Batch
 from seqmamba.nn import Encoder, MeanPool
-from seqmamba.tasks.track.offsets import LIMIT, SMALLEST_PX
+from seqmamba.tasks.track.histories.offsets import LIMIT, SMALLEST_PX
 
 __all__ = ["MotionNet", "Scale", "ScaleName", "rollout"]
 

@@ -33,8 +33,8 @@ def _ready_weights() -> NDArray[np.float64]:
     # torch and the simulator, which a Kalman tracker does without
     from seqmamba.datasets.simulate.dance import Kind, dancers
     from seqmamba.tasks.track.baselines import ridge
+    from seqmamba.tasks.track.histories.windows import TrackWindows
     from seqmamba.tasks.track.model import Scale
-    from seqmamba.tasks.track.windows import TrackWindows
 
     kinds: tuple[Kind, ...] = ("dance", "linear")
     parts = [dancers(4, seed=1000, kind=kind) for kind in kinds]

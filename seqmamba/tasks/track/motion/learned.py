@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 
 from seqmamba.datasets.samples import Batch
+from seqmamba.tasks.track.histories.offsets import LIMIT
 from seqmamba.tasks.track.model import Scale
 from seqmamba.tasks.track.motion.history import HistoryMotion, HistorySettings
-from seqmamba.tasks.track.offsets import LIMIT
 
 __all__ = ["MTPMotion"]
 

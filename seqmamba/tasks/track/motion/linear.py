@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from seqmamba.tasks.track.histories.offsets import box_scale, scaled_offsets
 from seqmamba.tasks.track.motion.history import HistoryMotion
-from seqmamba.tasks.track.offsets import box_scale, scaled_offsets
 
 __all__ = ["LinearARMotion"]
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from seqmamba.datasets.boxes import to_corners
 from seqmamba.datasets.samples import Batch, Samples
 from seqmamba.metrics.tracking.overlap import iou
+from seqmamba.tasks.track.histories.noise import Noise
+from seqmamba.tasks.track.histories.windows import TrackWindows
 from seqmamba.tasks.track.model import Scale, rollout
-from seqmamba.tasks.track.noise import Noise
-from seqmamba.tasks.track.windows import TrackWindows
 
 __all__ = ["HORIZONS", "collect", "forecast", "forecast_table", "mean_horizon_loss", "step_scores"]
 

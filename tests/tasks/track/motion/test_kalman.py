@@ -10,7 +10,7 @@ import pytest
 from seqmamba.errors import ConfigError
 from seqmamba.tasks.track.motion.kalman import KalmanMotion
 
-GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "kalman.json"
+GOLDEN = Path(__file__).resolve().parents[3] / "golden" / "kalman.json"
 
 
 @pytest.fixture(scope="module")

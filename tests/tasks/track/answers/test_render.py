@@ -7,7 +7,7 @@ import pytest
 
 from seqmamba.datasets import simulate
 from seqmamba.errors import ConfigError, DataError
-from seqmamba.tasks.track.render import colour, movie
+from seqmamba.tasks.track.answers.render import colour, movie
 
 Image = pytest.importorskip("PIL.Image")
 

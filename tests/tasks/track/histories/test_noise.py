@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from seqmamba.tasks.track.noise import Noise, flip
+from seqmamba.tasks.track.histories.noise import Noise, flip
 
 
 @pytest.fixture(autouse=True)

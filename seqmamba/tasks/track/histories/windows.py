@@ -13,7 +13,7 @@ from seqmamba.datasets.boxes import BOX, to_centre
 from seqmamba.datasets.boxes_files import read_boxes, read_points
 from seqmamba.datasets.samples import Batch, Info
 from seqmamba.errors import DataError
-from seqmamba.tasks.track.observations import observe
+from seqmamba.tasks.track.histories.observations import observe
 
 __all__ = ["TrackWindows", "read_tracks"]
 

@@ -3,8 +3,8 @@
 import numpy as np
 import polars as pl
 
-from seqmamba.tasks.track.offsets import LIMIT, box_scale, scaled_offsets
-from seqmamba.tasks.track.windows import TrackWindows, read_tracks
+from seqmamba.tasks.track.histories.offsets import LIMIT, box_scale, scaled_offsets
+from seqmamba.tasks.track.histories.windows import TrackWindows, read_tracks
 
 
 def _line(frames: list[int], track: int = 0, sequence: str = "a", x0: float = 0.0) -> pl.DataFrame:

@@ -13,11 +13,11 @@ from seqmamba.errors import ConfigError
 from seqmamba.metrics.metric import skill
 from seqmamba.metrics.tracking import METRICS, STEPS
 from seqmamba.params import nearest
-from seqmamba.tasks.track.forecast import collect, step_scores
+from seqmamba.tasks.track.answers.forecast import collect, step_scores
+from seqmamba.tasks.track.histories.windows import TrackWindows
 from seqmamba.tasks.track.motion.model import MotionModel
 from seqmamba.tasks.track.online.tables import score_tables
 from seqmamba.tasks.track.online.tracker import Tracker
-from seqmamba.tasks.track.windows import TrackWindows
 
 __all__ = ["compare_forecasts", "compare_tracking", "only", "with_skill"]
 

@@ -1,0 +1,1 @@
+"""What a motion predictor answers: forecasts, comparisons, pictures."""

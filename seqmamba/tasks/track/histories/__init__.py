@@ -1,0 +1,1 @@
+"""What the motion network reads: windows of tracks, seen by a detector."""
