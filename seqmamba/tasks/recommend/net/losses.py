@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from seqmamba.tasks.recommend.net.exact_softmax import exact_softmax
+
 __all__ = ["LossName", "bpr", "chunked_logsumexp", "gbce", "resolve_loss", "sampled_softmax"]
 __all__ += ["softmax", "softmax_chunked"]
 
@@ -29,7 +31,7 @@ def resolve_loss(n_targets: int, n_items: int) -> LossName:
 
 def softmax(h: Tensor, items: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
     """Return the mean of -s_y + logsumexp over all items."""
-    return functional.cross_entropy(h @ items.T, targets - 1, label_smoothing=smoothing)
+    return exact_softmax(h, items, targets, smoothing)
 
 
 def softmax_chunked(

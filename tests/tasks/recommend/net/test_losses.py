@@ -9,6 +9,7 @@ from torch.nn import functional
 from torch.testing import assert_close
 
 from seqmamba.tasks.recommend.net import losses
+from seqmamba.tasks.recommend.net.exact_softmax import exact_softmax
 
 V = 23
 
@@ -19,6 +20,36 @@ def problem() -> tuple[Tensor, Tensor, Tensor]:
     h = torch.randn(7, 5, generator=generator, requires_grad=True)
     items = torch.randn(V, 5, generator=generator, requires_grad=True)
     return h, items, torch.randint(1, V + 1, (7,), generator=generator)
+
+
+@pytest.mark.parametrize("block", [1, V, 3 * V + 1, 100 * V])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_softmax_in_blocks_of_rows_is_that_of_torch(
+    problem: tuple[Tensor, Tensor, Tensor], block: int, smoothing: float
+) -> None:
+    h, items, targets = problem
+
+    ours = exact_softmax(h, items, targets, smoothing, block)
+    theirs = functional.cross_entropy(h @ items.T, targets - 1, label_smoothing=smoothing)
+
+    assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+    for mine, torchs in zip(
+        torch.autograd.grad(2 * ours, (h, items)),
+        torch.autograd.grad(2 * theirs, (h, items)),
+        strict=True,
+    ):
+        assert_close(mine, torchs, rtol=1e-5, atol=1e-6)
+
+
+def test_softmax_stays_in_single_precision_under_autocast(
+    problem: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    h, items, targets = problem
+
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = exact_softmax(h, items, targets)
+
+    assert_close(loss, exact_softmax(h, items, targets))
 
 
 @pytest.mark.parametrize("chunk", [1, 7, V, V + 3])
