@@ -1,10 +1,12 @@
 """Bridge to RecBole 1.2.1: our network in its trainer, its models on today's NumPy and torch.
 
-Only this file imports RecBole (extra ``recbole``). RecBole's checkpoints hold pickled objects:
-:func:`from_checkpoint` is for files that you wrote yourself.
+Only this file imports RecBole (extra ``recbole``). RecBole's checkpoints are pickles, which could
+run code: :func:`run` writes our own model file beside them, and :func:`from_checkpoint` reads
+nothing else.
 """
 
 import sys
+import time
 import types
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
@@ -22,7 +24,7 @@ from torch.nn import functional
 
 from seqmamba import frames
 from seqmamba.datasets.interactions_formats import read_atomic, write_atomic
-from seqmamba.errors import ConfigError, MissingPackageError
+from seqmamba.errors import ConfigError, MissingPackageError, ModelFileError
 from seqmamba.tasks.recommend.estimator import SIGMARecommender
 from seqmamba.tasks.recommend.net.losses import softmax
 from seqmamba.tasks.recommend.net.model import SIGMANet
@@ -169,6 +171,7 @@ def run(
     dataset: str = "ml-100k",
     *,
     folder: str | Path | None = None,
+    max_minutes: float | None = None,
     **config: Any,
 ) -> dict[str, Any]:
     """Train and test a sequential model by RecBole's own protocol and trainer.
@@ -181,17 +184,23 @@ def run(
         A RecBole data set; with ``data_path`` in ``config`` where its folder lies.
     folder : path or None
         Where checkpoints and logs go; None = a folder that is removed afterwards.
+    max_minutes : float or None
+        Time of the whole training. Each of the ``epochs`` then gets its share and ends when that
+        is used up, so that the last one is validated like the others.
     config : settings of RecBole
 
     Returns
     -------
     dict
-        ``best_valid_score``, ``best_valid_result``, ``test_result``, and ``checkpoint`` (its path;
-        None without ``folder``).
+        ``best_valid_score``, ``best_valid_result``, ``test_result``, ``rows`` (training rows that
+        were read, counted as often as read; None without ``max_minutes``), and ``checkpoint``: the
+        path of our model file for ``"SIGMA"``, of RecBole's for its own models; None without
+        ``folder``.
     """
     if folder is None:
         with TemporaryDirectory() as passing:
-            return {**run(model, dataset, folder=passing, **config), "checkpoint": None}
+            result = run(model, dataset, folder=passing, max_minutes=max_minutes, **config)
+            return result | {"checkpoint": None}
     where = Path(folder).resolve()
     where.mkdir(parents=True, exist_ok=True)
     settings: dict[str, Any] = {
@@ -209,47 +218,90 @@ def run(
     arguments, sys.argv = sys.argv, sys.argv[:1]  # RecBole takes --name=value for its settings
     try:
         with compat(), chdir(where):
-            return _train(model, dataset, settings)
+            return _train(model, dataset, settings, max_minutes)
     finally:
         sys.argv = arguments
 
 
-def _train(model: str, dataset: str, settings: dict[str, Any]) -> dict[str, Any]:
+class _Timed:
+    """A loader whose passes end when their share of the time is used up."""
+
+    def __init__(self, loader: Any, minutes: float, n_epochs: int) -> None:
+        self.loader = loader
+        self.share = 60 * minutes / n_epochs
+        self.begun = time.perf_counter()
+        self.epoch, self.rows = 0, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.loader, name)
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        self.epoch += 1
+        for batch in self.loader:
+            self.rows += len(batch)
+            yield batch
+            if time.perf_counter() - self.begun > self.share * self.epoch:
+                return
+
+
+def _train(
+    model: str, dataset: str, settings: dict[str, Any], max_minutes: float | None
+) -> dict[str, Any]:
     config = rb.Config(
         model=SIGMA if model == "SIGMA" else model, dataset=dataset, config_dict=settings
     )
     rb.init_seed(config["seed"], config["reproducibility"])
-    train, valid, test = rb.data_preparation(config, rb.create_dataset(config))
+    read = rb.create_dataset(config)
+    table = _table_of(read, config)
+    train, valid, test = rb.data_preparation(config, read)
     rb.init_seed(config["seed"], config["reproducibility"])
     built = SIGMA if model == "SIGMA" else rb.get_model(config["model"])
     net = built(config, train.dataset).to(config["device"])
     trainer = rb.get_trainer(config["MODEL_TYPE"], config["model"])(config, net)
+    if max_minutes is not None:
+        train = _Timed(train, max_minutes, config["epochs"])
     score, result = trainer.fit(train, valid, saved=True, show_progress=False)
     tested = trainer.evaluate(test, load_best_model=True, show_progress=False)
+    written = Path(trainer.saved_model_file)
+    if model == "SIGMA":
+        written = written.with_suffix(".safetensors")
+        _estimator(net, config, table, read).save(written)
     return {
         "best_valid_score": float(score),
         "best_valid_result": _floats(result),
         "test_result": _floats(tested),
-        "checkpoint": trainer.saved_model_file,
+        "rows": getattr(train, "rows", None),
+        "checkpoint": str(written),
     }
 
 
-def from_checkpoint(path: str | Path, data_path: str | Path | None = None) -> SIGMARecommender:
-    """Turn a network that was trained through the bridge into an estimator.
+def from_checkpoint(path: str | Path) -> SIGMARecommender:
+    """Read a network that was trained through the bridge as an estimator.
 
     Parameters
     ----------
     path : path
-        Checkpoint of :func:`run`. It is unpickled: only for files that you wrote yourself.
-    data_path : path or None
-        Folder of the data set, if it has moved.
+        The ``checkpoint`` of :func:`run`: the file ``.safetensors`` beside RecBole's ``.pth``.
+
+    Raises
+    ------
+    ModelFileError
+        The file is RecBole's own, which could run code, or is damaged.
     """
-    with compat():
-        stored = torch.load(path, map_location="cpu", weights_only=False)
-        config = stored["config"]
-        if data_path is not None:
-            config["data_path"] = str(data_path)
-        dataset = rb.create_dataset(config)
+    place = Path(path)
+    if place.suffix == ".pth":
+        raise ModelFileError(
+            f"{place} is a RecBole checkpoint, a pickle that could run code, and is not read; pass "
+            f"{place.with_suffix('.safetensors').name}, which run() writes beside it."
+        )
+    return SIGMARecommender.load(place)
+
+
+def _estimator(net: Any, config: Any, table: pl.DataFrame, dataset: Any) -> SIGMARecommender:
+    """Return the bridge's network, with its data, as an estimator."""
     model = SIGMARecommender(
         anchor=None,
         targets="last",
@@ -259,12 +311,12 @@ def from_checkpoint(path: str | Path, data_path: str | Path | None = None) -> SI
         random_state=int(config["seed"]),
         **{ours: config[theirs] for theirs, ours in KEYS.items() if config[theirs] is not None},
     )
-    model.fit(_table_of(dataset, config))
-    state = {k.removeprefix("net."): v for k, v in stored["state_dict"].items()}
+    model.fit(table)
+    state = {name: value.detach().cpu() for name, value in net.net.state_dict().items()}
     tokens = model.item_ids_.values.cast(pl.String).to_list()
     rows = torch.from_numpy(dataset.token2id(config["ITEM_ID_FIELD"], np.array(tokens)))
-    table = state["item_embedding.weight"]
-    state["item_embedding.weight"] = torch.cat([table[:1] * 0, table[rows]])
+    vectors = state["item_embedding.weight"]
+    state["item_embedding.weight"] = torch.cat([vectors[:1] * 0, vectors[rows]])
     model.net_.load_state_dict(state)
     model.net_.eval()
     return model

@@ -11,6 +11,8 @@ import polars as pl
 import pytest
 import torch
 
+from seqmamba.errors import ModelFileError
+
 pytestmark = [
     pytest.mark.skipif(find_spec("recbole") is None, reason="RecBole is not installed"),
     pytest.mark.filterwarnings("default"),  # RecBole warns a lot on current packages
@@ -63,6 +65,29 @@ def test_the_same_network_has_the_same_scores_in_both(atomic: Path, tmp_path: Pa
     theirs = [result["test_result"][name] for name in ("hit@10", "ndcg@10", "mrr@10")]
     assert table["value"].round(4).to_list() == pytest.approx(theirs, abs=1e-9)
     assert model.predict(topk=3)["item_id"].str.starts_with("i").all()
+
+
+def test_a_pickle_of_recbole_is_refused_in_one_sentence(atomic: Path, tmp_path: Path) -> None:
+    from seqmamba.tasks.recommend import recbole
+
+    result = recbole.run("SIGMA", "shop", folder=tmp_path, data_path=atomic, **SETTINGS)
+    (pickled,) = tmp_path.glob("*.pth")
+
+    assert result["checkpoint"] == str(pickled.with_suffix(".safetensors"))
+    with pytest.raises(ModelFileError, match="could run code") as caught:
+        recbole.from_checkpoint(pickled)
+    assert pickled.with_suffix(".safetensors").name in str(caught.value)
+
+
+def test_a_budget_of_minutes_ends_the_epochs(atomic: Path) -> None:
+    from seqmamba.tasks.recommend import recbole
+
+    settings = SETTINGS | {"epochs": 3, "train_batch_size": 16}
+    short = recbole.run("GRU4Rec", "shop", data_path=atomic, max_minutes=1e-9, **settings)
+    long = recbole.run("GRU4Rec", "shop", data_path=atomic, max_minutes=10, **settings)
+
+    assert short["rows"] == 3 * 16  # one batch an epoch
+    assert long["rows"] > 3 * 60  # all rows of 60 users, three times
 
 
 @pytest.mark.parametrize("name", ["SASRec", "GRU4Rec"])
