@@ -27,7 +27,7 @@ from seqmamba.tasks.track.losses import motion_loss
 from seqmamba.tasks.track.model import MotionNet, Scale, ScaleName, rollout
 from seqmamba.tasks.track.motion.learned import MTPMotion
 from seqmamba.tasks.track.online.tables import read_detection_table
-from seqmamba.tasks.track.parameters import IMAGE_GAIN, PROFILES, MotionParameters
+from seqmamba.tasks.track.parameters import ENCODERS, IMAGE_GAIN, PROFILES, MotionParameters
 from seqmamba.tasks.track.verbs import MotionVerbs
 from seqmamba.train.anchor import Anchor
 from seqmamba.train.loop import Objective
@@ -86,6 +86,7 @@ class MotionPredictor(MotionVerbs, MotionParameters, BaseEstimator):
         return MotionNet(
             info.channels,
             self._scale(info),
+            preset=ENCODERS[self.profile],
             **size,
             dropout=self.dropout,
             backend=self.backend,

@@ -59,6 +59,8 @@ class MotionNet(nn.Module):
     channels : int
         C: 4 for boxes, 2 for points.
     scale : Scale
+    preset : str
+        Of :class:`seqmamba.nn.Encoder`: "mambatrack" is the paper's.
     d_model, n_layers, d_state : int
     residual : bool
         Carry the input of a layer around its scans; the paper does not.
@@ -70,9 +72,10 @@ class MotionNet(nn.Module):
         channels: int,
         scale: Scale,
         *,
+        preset: str,
         d_model: int,
         n_layers: int,
-        d_state: int = 16,
+        d_state: int,
         residual: bool = False,
         dropout: float = 0.0,
         backend: str = "auto",
@@ -81,7 +84,7 @@ class MotionNet(nn.Module):
         self.scale = scale
         self.embed = nn.Linear(channels, d_model)
         self.encoder = Encoder.preset(
-            "mambatrack",
+            preset,
             d_model=d_model,
             n_layers=n_layers,
             d_state=d_state,
