@@ -8,6 +8,7 @@ import polars as pl
 from seqmamba.datasets.boxes import OnError
 from seqmamba.datasets.boxes_files import read_boxes
 from seqmamba.datasets.simulate.dance import Kind, dancers
+from seqmamba.errors import ConfigError
 from seqmamba.metrics.tracking.overlap import Similarity
 from seqmamba.params import check_params
 from seqmamba.tasks.track.answers.comparison import (
@@ -160,16 +161,20 @@ class MotionVerbs:
         X: Any,
         y: Any,
         *,
+        test_df: Any = None,
+        test_detections_df: Any = None,
         trials: int = 30,
         association: Association | Literal["any"] = "wide",
         seed: int = 0,
     ) -> pl.DataFrame:
-        """Search for the tracker's parameters, with this model and with Kalman, equally long.
+        """Search for the tracker's parameters, for this model and the cheap ones, equally long.
 
         Parameters
         ----------
         X, y : path, folder, table or array
-            True tracks and detections of videos that are not scored afterwards.
+            True tracks and detections, for the search.
+        test_df, test_detections_df : same, or None
+            Those of videos that the search does not see: what it found is scored there.
         trials : int
             Trackers run per motion model.
         association : {"wide", "mambatrack", "byte", "any"}
@@ -177,12 +182,21 @@ class MotionVerbs:
         seed : int
             Of the search.
         """
-        own: dict[str, Any] = {"model": self} if hasattr(self, "net_") else {"linear": "linear"}
-        motions = {KALMAN: KALMAN, **own}
-        truth, seen = read_boxes(X, "truth"), read_detection_table(y, "raise")[0]
+        if (test_df is None) != (test_detections_df is None):
+            raise ConfigError("scores on other videos need both truth and detections of them.")
+        motions: dict[str, Any] = {KALMAN: KALMAN, "linear": "linear"}
+        if hasattr(self, "net_"):
+            fitted = self._motions(self._model.damping)
+            motions |= {"linear": fitted["linear"], "model": fitted["value"]}
+        test = None if test_df is None else _truth_and_detections(test_df, test_detections_df)
         with self._model._threads():
             return tune_trackers(
-                motions, truth, seen, trials=trials, association=association, seed=seed
+                motions,
+                *_truth_and_detections(X, y),
+                test=test,
+                trials=trials,
+                association=association,
+                seed=seed,
             )
 
     def simulate(
@@ -234,3 +248,7 @@ class MotionVerbs:
             Pixels of the picture per pixel of the video.
         """
         return movie(read_boxes(X), frames, sequence, first, last, size_factor)
+
+
+def _truth_and_detections(truth: Any, detections: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
+    return read_boxes(truth, "truth"), read_detection_table(detections, "raise")[0]

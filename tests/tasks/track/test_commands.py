@@ -8,8 +8,10 @@ from click.testing import CliRunner
 
 from seqmamba.cli.main import root
 from seqmamba.datasets import simulate
+from seqmamba.errors import ConfigError
 from seqmamba.tasks.track.benchmark import bench
 from seqmamba.tasks.track.estimator import MotionPredictor
+from seqmamba.tasks.track.online.tracker import Tracker
 
 
 def _call(*words: str) -> str:
@@ -42,9 +44,27 @@ def test_search_gives_both_models_the_same_trials() -> None:
     assert hota[3] >= hota[2]
 
 
+def test_what_was_found_is_scored_on_other_videos() -> None:
+    truth, seen = simulate.dancers(1, seed=0, n_frames=40)
+    other, seen_there = simulate.dancers(1, seed=1, n_frames=40)
+
+    table = MotionPredictor().tune(
+        truth, seen, test_df=other, test_detections_df=seen_there, trials=2
+    )
+
+    usual = Tracker.evaluate(other, Tracker().run(seen_there)).row(-1, named=True)
+    kalman = table.row(0, named=True)
+    assert (kalman["model"], kalman["setting"]) == ("kalman", "default")
+    assert kalman["test_HOTA"] == pytest.approx(usual["HOTA"])
+    assert kalman["test_switches"] == usual["switches"]
+    with pytest.raises(ConfigError, match="need both truth and detections"):
+        MotionPredictor().tune(truth, seen, test_df=other, trials=1)
+
+
 def test_bench_measures_all_sizes() -> None:
     table = bench(frames=1, memory_frames=10)
 
     names = table["what"].to_list()
     assert {f"MTP tracker, {n} objects" for n in (20, 200, 1000)} <= set(names)
-    assert (table.filter(pl.col("unit") != "MiB")["value"] > 0).all()
+    assert (table.filter(pl.col("what") != "memory taken")["value"] > 0).all()
+    assert table.filter(pl.col("what") == "memory taken")["limit"].to_list() == ["< 5"]

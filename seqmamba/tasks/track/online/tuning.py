@@ -23,6 +23,7 @@ def tune_trackers(
     truth: pl.DataFrame,
     detections: pl.DataFrame,
     *,
+    test: tuple[pl.DataFrame, pl.DataFrame] | None = None,
     trials: int = 30,
     association: Association | Literal["any"] = "wide",
     seed: int = 0,
@@ -36,7 +37,9 @@ def tune_trackers(
     ----------
     motions : mapping of name to what :class:`Tracker` takes for ``motion``
     truth, detections : DataFrame
-        A part of the data on which nothing is reported afterwards.
+        The search sees these videos and no others.
+    test : (truth, detections) or None
+        Videos on which the default and the found parameters are scored afterwards.
     trials : int
         Trackers run per motion model.
     association : {"wide", "mambatrack", "byte", "any"}
@@ -45,7 +48,8 @@ def tune_trackers(
     Returns
     -------
     DataFrame
-        ``model, setting, HOTA, AssA, IDF1, switches`` and ``params``, as text.
+        ``model, setting, HOTA, AssA, IDF1, switches``, with ``test`` the same again as
+        ``test_HOTA`` and so on, and ``params``, as text.
     """
     rows = []
     for name, motion in motions.items():
@@ -62,10 +66,12 @@ def tune_trackers(
 
         study.optimize(objective, n_trials=trials)
         for setting, trial in (("default", study.trials[0]), ("tuned", study.best_trial)):
+            row = {"model": name, "setting": setting, **trial.user_attrs["scores"]}
+            if test is not None:
+                there = _scores(_draw(trial, name, motion, association), *test)
+                row |= {f"test_{metric}": value for metric, value in there.items()}
             found = ", ".join(f"{k}={_short(v)}" for k, v in trial.params.items())
-            rows.append(
-                {"model": name, "setting": setting, **trial.user_attrs["scores"], "params": found}
-            )
+            rows.append({**row, "params": found})
     return pl.DataFrame(rows)
 
 
@@ -86,7 +92,7 @@ def _defaults(name: str, association: Association | Literal["any"]) -> dict[str,
 
 
 def _draw(
-    trial: optuna.Trial, name: str, motion: Any, association: Association | Literal["any"]
+    trial: optuna.trial.BaseTrial, name: str, motion: Any, association: Association | Literal["any"]
 ) -> dict[str, Any]:
     """Draw the parameters of one tracker (tracking specification, section 12, stage B)."""
     if name == KALMAN:  # only the ratios to the measurement noise matter
