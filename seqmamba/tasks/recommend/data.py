@@ -1,5 +1,6 @@
 """Windows of item sequences, gathered into whole batches by index arithmetic."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
@@ -13,6 +14,8 @@ from seqmamba.tasks.recommend.splits import Queries
 __all__ = ["RECENT", "History", "SequenceSamples", "Targets", "query_samples", "train_samples"]
 
 RECENT = 50  # newest items that the cheap models read
+ITEMS_AT_ONCE = 6400  # of all windows in a batch: what a layer makes of them stays in the cache
+WINDOWS_AT_ONCE = (32, 1024)
 Ints = NDArray[np.int64]
 Targets = Literal["last", "tail", "all"]
 
@@ -108,6 +111,16 @@ class SequenceSamples:
             recent = _gather(sequence, newest, newest >= self.origins[indices][:, None])
             extra["recent"] = torch.from_numpy(recent)
         return Batch(torch.from_numpy(x), y=torch.from_numpy(y), extra=extra)
+
+    def walk(self) -> Iterator[tuple[Ints, Batch]]:
+        """Give all windows once, with their indices: longest first, so that few are padded."""
+        order = np.argsort(-self.lengths, kind="stable")
+        start = 0
+        while start < len(order):
+            count = ITEMS_AT_ONCE // max(int(self.lengths[order[start]]), 1)
+            indices = order[start : start + int(np.clip(count, *WINDOWS_AT_ONCE))]
+            yield indices, self.batch(indices)
+            start += len(indices)
 
     def rows(self, indices: Ints) -> Self:
         """Return some of the windows."""

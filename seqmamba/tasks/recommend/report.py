@@ -26,7 +26,6 @@ __all__ = ["Group", "Seen", "group_names", "rank_all", "report"]
 Seen = Literal["keep", "filter"]
 Group = Literal["length", "popularity"]
 Scorer = Callable[[Batch], Tensor]
-USERS_AT_ONCE = 256
 Ints = NDArray[np.int64]
 
 
@@ -46,17 +45,19 @@ def rank_all(
     }
     owners = []
     with torch.inference_mode():
-        for start in range(0, len(queries), USERS_AT_ONCE):
-            rows = np.arange(start, min(start + USERS_AT_ONCE, len(queries)))
-            batch = samples.batch(rows).to(device)
+        for rows, batch in samples.walk():
             answers = _answers(log, queries, rows)
             owners.append(rows[answers[0]])
-            for name, scores in _all_scores(scorers, batch):
+            for name, scores in _all_scores(scorers, batch.to(device)):
                 for way in seen:
                     hidden = _seen(log, queries, rows) if way == "filter" else None
                     found[name, way].append(_bounds(scores, answers, hidden))
     owner = np.concatenate(owners) if owners else np.zeros(0, np.int64)
-    return {key: Ranks(owner, *_joined(parts)) for key, parts in found.items()}
+    order = np.argsort(owner, kind="stable")  # back from the walk
+    return {
+        key: Ranks(owner[order], *(bound[order] for bound in _joined(parts)))
+        for key, parts in found.items()
+    }
 
 
 def report(

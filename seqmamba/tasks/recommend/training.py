@@ -307,7 +307,7 @@ class TrainableRecommender(RecommenderParameters):
 
 def _scored(net: nn.Module, samples: Samples, device: str) -> Any:
     """Give scores (B, V) and target columns (B,) of all samples, batch by batch."""
-    for start in range(0, len(samples), 256):
-        batch = samples.batch(np.arange(start, min(start + 256, len(samples)))).to(device)
+    assert isinstance(samples, SequenceSamples)
+    for _, batch in samples.walk():
         assert batch.y is not None
-        yield net(batch), batch.y[:, 0].cpu().numpy() - 1
+        yield net(batch.to(device)), batch.y[:, 0].numpy() - 1

@@ -70,6 +70,18 @@ def test_the_targets_never_reach_the_input() -> None:
     assert (batch.x.max(1).values < newest_target).all()
 
 
+def test_a_walk_meets_every_window_once_and_long_ones_first() -> None:
+    history = history_of([3, 300, 7, 40] * 30)
+    samples = cut(history, 200, targets="tail", keep_last=5, info=INFO)
+
+    walked = [*samples.walk()]
+
+    assert sorted(np.concatenate([rows for rows, _ in walked]).tolist()) == [*range(len(samples))]
+    assert (np.diff([batch.x.shape[1] for _, batch in walked]) <= 0).all()
+    for rows, batch in walked:
+        assert batch.extra["lengths"].tolist() == samples.lengths[rows].tolist()
+
+
 def test_questions_show_the_newest_items_and_hide_the_answer() -> None:
     history = history_of([6, 3, 70])
     split = leave_one_out(history.counts)

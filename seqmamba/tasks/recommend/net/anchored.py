@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -67,8 +66,8 @@ def blend_scores(
     """Return NDCG@10 on a validation part of every blend."""
     total = dict.fromkeys(BLENDS, 0.0)
     with torch.inference_mode():
-        for start in range(0, len(valid), 256):
-            batch = valid.batch(np.arange(start, min(start + 256, len(valid)))).to(device)
+        for _, gathered in valid.walk():
+            batch = gathered.to(device)
             assert batch.y is not None
             own, cheap = ranker.net(batch), ranker.anchor(batch)
             target = batch.y[:, 0].cpu().numpy() - 1

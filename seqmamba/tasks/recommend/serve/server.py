@@ -65,14 +65,9 @@ class Server:
             parts.append(self._popular(cold, shown, topk, proba))
         return self._table(asked, parts)
 
-    def vectors(self, asked: Asked, batch_size: int = 256) -> Tensor:
+    def vectors(self, asked: Asked) -> Tensor:
         """Return the vectors of all asked histories, which must not be empty: (Q, D)."""
-        rows = np.arange(len(asked.ids))
-        samples = self._samples(asked, rows)
-        parts = []
-        for start in range(0, len(rows), batch_size):
-            parts.append(self._hidden(samples, rows[start : start + batch_size]).cpu())
-        return torch.cat(parts)
+        return self._hidden(self._samples(asked, np.arange(len(asked.ids)))).cpu()
 
     # -- one batch of users --------------------------------------------------------------------
 
@@ -83,7 +78,7 @@ class Server:
         everybody = np.arange(len(rows))
         columns = torch.from_numpy(shown.columns).to(self.device)
         own, cheap = _blend(self.net)
-        h = self._hidden(samples, everybody) * own
+        h = self._hidden(samples) * own
         extra = None
         if cheap:
             assert isinstance(self.net, BlendedRanker)
@@ -117,11 +112,14 @@ class Server:
         info = Info(channels=1)
         return query_samples(asked.log, queries, self.max_len, info=info, has_targets=False)
 
-    def _hidden(self, samples: SequenceSamples, indices: Ints) -> Tensor:
-        batch = samples.batch(indices).to(self.device)
-        lengths = batch.extra["lengths"]
-        h = self.net.hidden(batch.x, lengths, (lengths - 1)[:, None])
-        return h[:, 0]
+    def _hidden(self, samples: SequenceSamples) -> Tensor:
+        """Return the vectors of histories, in their order: (Q, D)."""
+        h = self.net.item_vectors().new_empty(len(samples), self.net.item_vectors().shape[1])
+        for indices, gathered in samples.walk():
+            batch = gathered.to(self.device)
+            lengths = batch.extra["lengths"]
+            h[indices] = self.net.hidden(batch.x, lengths, (lengths - 1)[:, None])[:, 0]
+        return h
 
     def _users_at_once(self, n_columns: int, block: int) -> int:
         blend = _blend(self.net)
