@@ -10,6 +10,7 @@ import polars as pl
 
 from seqmamba.datasets.boxes_files import read_boxes
 from seqmamba.datasets.cards import card, check
+from seqmamba.datasets.simulate.dance import dancers
 from seqmamba.errors import ConfigError
 from seqmamba.tasks.track.estimator import MotionPredictor
 from seqmamba.tasks.track.measurements import bench
@@ -47,9 +48,19 @@ def run_recipe(blocks: Mapping[str, Any], data_dir: str | None, seeds: int) -> p
 
 
 def _parts(data: Mapping[str, Any], data_dir: str | None) -> tuple[Tables, Tables]:
-    """Return (truth, detections) to learn from and to score on: the card's videos by name."""
+    """Return (truth, detections) to learn from and to score on: simulated, or a card's videos."""
+    if "card" not in data and "borders" in data:
+        of = data["borders"]
+        first, second = (
+            dancers(of["n_sequences"], seed=of[part], kind=of["kind"])
+            for part in ("train_seed", "test_seed")
+        )
+        return first, second
     if "card" not in data or data_dir is None:
-        raise ConfigError("a tracking recipe needs data.card and --data-dir, the archive's folder.")
+        raise ConfigError(
+            "a tracking recipe needs data.card and --data-dir, the archive's folder, or "
+            "data.borders of simulated videos."
+        )
     described = card(data["card"])
     with TemporaryDirectory() as folder:
         for path in check(described, data_dir):
