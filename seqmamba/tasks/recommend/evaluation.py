@@ -14,7 +14,7 @@ from torch import nn
 from seqmamba.datasets.interactions import Interactions
 from seqmamba.datasets.interactions_facts import facts_of
 from seqmamba.errors import DataError
-from seqmamba.metrics.recommendation import METRICS
+from seqmamba.metrics.recommendation import LIST_METRICS, METRICS
 from seqmamba.metrics.score import named
 from seqmamba.params import check_params
 from seqmamba.tasks.recommend.baselines import Baseline, make_baselines
@@ -65,9 +65,11 @@ class EvaluatedRecommender(TrainableRecommender):
         seen : {"keep", "filter"} or both
             Rank all items, as RecBole does; or leave out the items of the history, as a service.
         metrics : sequence of str or None
-            ``hr ndcg mrr recall map`` at 5, 10 or 20; None = all.
-        by : {"length", "popularity"} or None
-            One row per group of users: length of their history, frequency of the answer.
+            ``hr ndcg mrr recall map`` of the answers and ``coverage novelty popularity`` of the
+            lists, at 5, 10 or 20; None = all.
+        by : {"length", "popularity", "user"} or None
+            One row per group of users: length of their history, frequency of the answer, known
+            or new (no event of theirs trained).
 
         Returns
         -------
@@ -76,11 +78,11 @@ class EvaluatedRecommender(TrainableRecommender):
             gain over it with a 95 % bootstrap interval, and the value of every scorer.
         """
         check_is_fitted(self, "net_")
-        wanted = tuple(named(metrics, METRICS))
+        wanted = tuple(named(metrics, {**METRICS, **LIST_METRICS}))
         history, queries = self._questions(X, split)
         if self.times_ is not None and "leave_one_out" in (split, self.split):
             log.info(LEAK)
-        cheap = self._fitted_baselines()
+        cheap, counts = self._fitted_baselines(), self.log_.training_counts()
         ranks = rank_all(
             self._scorers(cheap),
             history,
@@ -88,9 +90,10 @@ class EvaluatedRecommender(TrainableRecommender):
             max_len=self.max_len_,
             device=self.device_,
             seen=(seen,) if isinstance(seen, str) else tuple(seen),
+            shown=max([0, *(int(name.split("@")[1]) for name in wanted if name in LIST_METRICS)]),
         )
-        groups = None if by is None else group_names(by, history, queries)
-        table = report(ranks, wanted, tuple(cheap), groups=groups)
+        groups = None if by is None else group_names(by, history, queries, counts)
+        table = report(ranks, wanted, tuple(cheap), counts, len(self.user_ids_), groups)
         self._flag(table)
         return table
 
@@ -118,7 +121,9 @@ class EvaluatedRecommender(TrainableRecommender):
             if split == "given":
                 return given_answers(self.log_, self.user_ids_, data)
             test = self._divide(data, self.split if split == "fit" else split).test
-            log = History(data.sequence, data.offsets, data.counts, len(self.item_ids_))
+            codes = self.user_ids_.codes(data.users.values)
+            trained = np.where(codes >= 0, self.trained_[codes.clip(0)], 0)
+            log = History(data.sequence, data.offsets, trained, len(self.item_ids_))
             queries = test or Queries(*self.asked_[:, :0])
         if len(queries) == 0:
             raise DataError(

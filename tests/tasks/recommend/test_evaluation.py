@@ -59,7 +59,7 @@ def test_the_model_file_keeps_the_held_out_events(
     assert model.evaluate().equals(model.evaluate(log, split="leave_one_out"))
 
 
-@pytest.mark.parametrize("by", ["length", "popularity"])
+@pytest.mark.parametrize("by", ["length", "popularity", "user"])
 def test_groups_make_up_the_whole(model: SIGMARecommender, by: str) -> None:
     groups = model.evaluate(by=by, seen="keep", metrics=["hr@10"])  # type: ignore[arg-type]  # parametrised text
 
@@ -67,6 +67,36 @@ def test_groups_make_up_the_whole(model: SIGMARecommender, by: str) -> None:
     assert groups["users"].sum() == whole["users"][0]
     weighted = np.average(groups["value"], weights=groups["users"])
     assert weighted == pytest.approx(whole["value"][0])
+
+
+def test_users_without_training_events_are_new(model: SIGMARecommender, log: pd.DataFrame) -> None:
+    strangers = log[log.user_id.isin(["u1", "u2", "u3"])].assign(user_id=lambda t: "x" + t.user_id)
+
+    table = model.evaluate(
+        pd.concat([log, strangers]), by="user", seen="keep", metrics=["hr@10"]
+    ).select("group", "users")
+
+    assert table.rows() == [("known", model.asked_.shape[1]), ("new", 3)]
+
+
+@pytest.mark.parametrize("seen", ["keep", "filter"])
+def test_lists_are_described_as_predict_gives_them(
+    model: SIGMARecommender, log: pd.DataFrame, seen: str
+) -> None:
+    names = ["hr@10", "coverage@5", "novelty@5", "popularity@5"]
+    table = model.evaluate(seen=seen, metrics=names)  # type: ignore[arg-type]  # parametrised text
+    before = log.groupby("user_id", sort=False).item_id.apply(lambda items: list(items)[:-1])
+    lists = model.predict(history=before.to_list(), topk=5, filter_seen=seen == "filter")
+    counts = dict(zip(model.item_ids_.values, model.log_.training_counts(), strict=True))
+    events = np.array([counts[item] for item in lists["item_id"]])
+
+    expected = [
+        lists["item_id"].n_unique() / len(model.item_ids_),
+        -np.log2(np.maximum(events, 1) / len(model.user_ids_)).mean(),
+        np.log1p(events).mean(),
+    ]
+    assert table["value"][1:].to_list() == pytest.approx(expected)
+    assert table["best"].is_null().to_list() == [False, True, True, True]
 
 
 def test_given_answers_follow_the_stored_histories(

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["BLOCK", "Forbidden", "Ranked", "top_items"]
+__all__ = ["BLOCK", "Forbidden", "Ranked", "first_best", "top_items"]
 
 BLOCK = 65_536
 
@@ -83,7 +83,7 @@ def top_items(
 
 def _merge(best: Ranked, scores: Tensor, start: int, k: int) -> Ranked:
     """Join the best so far, whose columns lie before ``start``, with a block."""
-    values, columns = _first_best(scores, min(k, scores.shape[1]))
+    values, columns = first_best(scores, min(k, scores.shape[1]))
     values = torch.cat([best.scores, values], 1)
     columns = torch.cat([best.columns, columns + start], 1)
     # Both halves hold ties in the order of columns and the left half has the smaller ones, so a
@@ -93,7 +93,7 @@ def _merge(best: Ranked, scores: Tensor, start: int, k: int) -> Ranked:
     return Ranked(values[:, :k], columns.gather(1, order)[:, :k], total)
 
 
-def _first_best(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def first_best(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return the k best of each row; of equal ones the first columns, in their order."""
     values, columns = scores.topk(k, dim=1)
     columns, order = columns.sort(dim=1)
