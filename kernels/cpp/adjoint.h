@@ -11,37 +11,56 @@ namespace SEQMAMBA_ISA {
 // over channels of the gradients of B and C stay in the first-level cache together.
 constexpr int ADJOINT_STATES = 4;
 
+// Gradient of B or C per token and state, [NB][lane] each: to = from + what a vector of channels adds.
+// The first vector of a tile starts from one zero for all tokens; a constant B or C has one sum.
+template <class T>
+struct LaneSums {
+    const T* from;
+    T* to;
+    int64_t from_stride, to_stride;
+    SEQMAMBA_INLINE void add(int64_t t, int n, Vec<T> v) const {
+        store(to + t * to_stride + n * LANES<T>, load(from + t * from_stride + n * LANES<T>) + v);
+    }
+};
+
 template <class T>
 struct Adjoint {
-    Column<T> x;          // x.y receives y again
+    const Column<T>& x;   // x.y receives y again
     const T* grad_y;      // [t][lane]
     T *q, *r;             // [t][lane]: += sum of h_bar B; += sum of h_bar a h_before A log2(e)
-    T* h;                 // scratch: [t + 1][NB][lane], the state before the chunk first
-    T *sum_b, *sum_c;     // += gradients of B and C, at t * stride: [NB][lane]
-    int64_t sum_b_stride, sum_c_stride;  // 0 if constant
-    T* carry;             // [NB][lane]: a h_bar of the token after the chunk, then of its first
+    const T* start;       // [NB][lane], the state before the chunk
+    T* kept;              // scratch: [t][NB][lane], a h_before
+    LaneSums<T> b, c;
+    const T* carry_before;  // [NB][lane]: a h_bar of the token after the chunk
+    T* carry;               // [NB][lane]: receives that of its first token
     T* grad_a;            // [n][lane], +=
 };
 
-// Recomputes decays, states and y of the chunk.
+// Recomputes decays, states and y of the chunk; the gradient of C needs nothing else.
 template <class T, int NB, bool CHECKED, bool VECTORS>
 SEQMAMBA_INLINE void replay(const Adjoint<T>& g) {
     constexpr int W = LANES<T>;
     const Column<T>& x = g.x;
-    Vec<T> h[NB];
+    Vec<T> h[NB], rate[NB];
 #pragma GCC unroll 8
-    for (int n = 0; n < NB; ++n) h[n] = load(g.h + n * W);
+    for (int n = 0; n < NB; ++n) {
+        h[n] = load(g.start + n * W);
+        rate[n] = load(x.a + n * W);
+    }
     const T *b = x.b, *c = x.c;
     for (int64_t t = 0; t < x.length; ++t) {
         x.ahead[0].fetch(t);
+        x.ahead[1].fetch(t);
         Vec<T> delta = load(x.delta + t * W), du = load(x.du + t * W), y = load(x.y + t * W);
+        Vec<T> grad_y = load(g.grad_y + t * W);
 #pragma GCC unroll 8
         for (int n = 0; n < NB; ++n) {
-            Vec<T> a = exp2_product<T, CHECKED>(delta, load(x.a + n * W));
-            h[n] = a * h[n] + du * factor<T, VECTORS>(b, n);
+            Vec<T> a = exp2_product<T, CHECKED>(delta, rate[n]), kept = a * h[n];
+            h[n] = du * factor<T, VECTORS>(b, n) + kept;
             y += factor<T, VECTORS>(c, n) * h[n];
             store(x.decay + (t * NB + n) * W, a);
-            store(g.h + ((t + 1) * NB + n) * W, h[n]);
+            store(g.kept + (t * NB + n) * W, kept);
+            g.c.add(t, n, grad_y * h[n]);
         }
         store(x.y + t * W, y);
         b += x.b_stride;
@@ -49,40 +68,34 @@ SEQMAMBA_INLINE void replay(const Adjoint<T>& g) {
     }
 }
 
-template <class T>
-SEQMAMBA_INLINE void add_to(T* p, Vec<T> v) {
-    store(p, load(p) + v);
-}
-
 template <class T, int NB, bool CHECKED, bool VECTORS>
 SEQMAMBA_INLINE void adjoint_states(const Adjoint<T>& g) {
     constexpr int W = LANES<T>;
     replay<T, NB, CHECKED, VECTORS>(g);
     const Column<T>& x = g.x;
-    Vec<T> carry[NB], grad_a[NB];
+    Vec<T> carry[NB], grad_a[NB], rate[NB];
 #pragma GCC unroll 8
     for (int n = 0; n < NB; ++n) {
-        carry[n] = load(g.carry + n * W);
+        carry[n] = load(g.carry_before + n * W);
         grad_a[n] = load(g.grad_a + n * W);
+        rate[n] = load(x.a + n * W);
     }
     const T* b = x.b + (x.length - 1) * x.b_stride;
     const T* c = x.c + (x.length - 1) * x.c_stride;
     for (int64_t t = x.length - 1; t >= 0; --t) {
-        x.ahead[1].fetch(t);
+        x.ahead[2].fetch(t);
+        x.ahead[3].fetch(t);
         Vec<T> delta = load(x.delta + t * W), du = load(x.du + t * W), grad_y = load(g.grad_y + t * W);
         Vec<T> q = load(g.q + t * W), r = load(g.r + t * W);
-        T* sum_b = g.sum_b + t * g.sum_b_stride;
-        T* sum_c = g.sum_c + t * g.sum_c_stride;
 #pragma GCC unroll 8
         for (int n = 0; n < NB; ++n) {
             Vec<T> h_bar = factor<T, VECTORS>(c, n) * grad_y + carry[n];
-            add_to(sum_c + n * W, grad_y * load(g.h + ((t + 1) * NB + n) * W));
-            add_to(sum_b + n * W, du * h_bar);
+            g.b.add(t, n, du * h_bar);
             q += h_bar * factor<T, VECTORS>(b, n);
             carry[n] = load(x.decay + (t * NB + n) * W) * h_bar;
-            // The product, not h - w: the difference cancels where the input dominates the state.
-            Vec<T> flow = carry[n] * load(g.h + (t * NB + n) * W);
-            r += flow * load(x.a + n * W);
+            // The product a h, not h - w: the difference cancels where the input dominates the state.
+            Vec<T> flow = load(g.kept + (t * NB + n) * W) * h_bar;
+            r += flow * rate[n];
             grad_a[n] += delta * flow;
         }
         store(g.q + t * W, q);
@@ -95,6 +108,11 @@ SEQMAMBA_INLINE void adjoint_states(const Adjoint<T>& g) {
         store(g.carry + n * W, carry[n]);
         store(g.grad_a + n * W, grad_a[n]);
     }
+}
+
+template <class T>
+SEQMAMBA_INLINE void add_to(T* p, Vec<T> v) {
+    store(p, load(p) + v);
 }
 
 // Adds pairs of neighbouring groups of STEP lanes of a and b: first the sums of a, then those of b.

@@ -14,9 +14,9 @@ SEQMAMBA_INLINE void each_window(int64_t length, int64_t window, F&& body) {
 }
 
 template <class T, int NB, bool CHECKED, bool VECTORS>
-SEQMAMBA_INLINE void local_states(const Column<T>& x, T* state) {
+SEQMAMBA_INLINE void local_states(const Column<T>& x, const T* before, T* state) {
     constexpr int W = LANES<T>;
-    forward_states<T, NB, CHECKED, VECTORS, true>(x, state);
+    forward_states<T, NB, CHECKED, VECTORS, true>(x, before, state);
     each_window(x.length, x.window, [&](int64_t first, int64_t last) {
         Vec<T> back[NB] = {};
         for (int64_t t = last - 1; t >= first; --t) {
@@ -64,19 +64,18 @@ SEQMAMBA_INLINE void local_token(const Adjoint<T>& g, const T* adjoint, int64_t 
     const T* c = x.c + t * x.c_stride;
     Vec<T> delta = load(x.delta + t * W), du = load(x.du + t * W), grad_y = load(g.grad_y + t * W);
     Vec<T> y = load(x.y + t * W), q = load(g.q + t * W), r = load(g.r + t * W);
-    T* sum_b = g.sum_b + t * g.sum_b_stride;
-    T* sum_c = g.sum_c + t * g.sum_c_stride;
+    T* sum_c = g.c.to + t * g.c.to_stride;
 #pragma GCC unroll 8
     for (int n = 0; n < NB; ++n) {
         Vec<T> a = load(x.decay + (t * NB + n) * W), s = load(adjoint + (t * NB + n) * W);
         Vec<T> b_n = factor<T, VECTORS>(b, n), c_n = factor<T, VECTORS>(c, n);
         Vec<T> later = a * back[n], w_bar = s + forward[n], f_bar = c_n * grad_y + forward[n];
-        add_to(sum_c + n * W, grad_y * (load(g.h + ((t + 1) * NB + n) * W) + later));
-        add_to(sum_b + n * W, du * w_bar);
+        add_to(sum_c + n * W, grad_y * later);
+        g.b.add(t, n, du * w_bar);
         y += c_n * later;
         q += w_bar * b_n;
         forward[n] = a * f_bar;
-        Vec<T> flow = forward[n] * load(g.h + (t * NB + n) * W) + s * later;
+        Vec<T> flow = f_bar * load(g.kept + (t * NB + n) * W) + s * later;
         r += flow * load(x.a + n * W);
         grad_a[n] += delta * flow;
         back[n] = later + du * b_n;
@@ -95,7 +94,7 @@ SEQMAMBA_INLINE void local_adjoint(const Adjoint<T>& g, T* adjoint) {
     local_replay<T, NB, VECTORS>(g, adjoint);
     Vec<T> forward[NB], grad_a[NB], back[NB] = {};
     for (int n = 0; n < NB; ++n) {
-        forward[n] = load(g.carry + n * W);
+        forward[n] = load(g.carry_before + n * W);
         grad_a[n] = load(g.grad_a + n * W);
     }
     for (int64_t t = x.length - 1; t >= 0; --t) {

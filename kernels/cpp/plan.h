@@ -72,7 +72,8 @@ struct Plan {
     }
 
     Tile tile(int64_t index) const {
-        int64_t group = index / group_tiles, inner = index % group_tiles;
+        // One group is the rule, and divisions are slow.
+        int64_t group = index < group_tiles ? 0 : index / group_tiles, inner = index - group * group_tiles;
         int64_t count = std::min(TILE, group_channels - inner * TILE);
         return {group, group * group_channels + inner * TILE, count, ceil_div(count, LANES<T>),
                 group * group_vectors + inner * (TILE / LANES<T>)};
@@ -109,19 +110,21 @@ inline RowCursor cursor(const seqmamba::Rows& rows, DType dtype, const Run& run,
     return {first, reverse ? -step : step};
 }
 
-// Hands out aligned pieces of one block; a null block only counts.
+// Hands out aligned pieces of one block; a null block only counts. Pieces of whole pages would lie at
+// the same place in their page, where a load waits for the stores of its neighbours: hence the gap.
 class Arena {
 public:
     explicit Arena(void* block) : block_(static_cast<char*>(block)) {}
     template <class T>
     T* take(int64_t count) {
         char* piece = block_ ? block_ + used_ : nullptr;
-        used_ += ceil_div(count * int64_t(sizeof(T)), 64) * 64;
+        used_ += ceil_div(count * int64_t(sizeof(T)), 64) * 64 + GAP;
         return reinterpret_cast<T*>(piece);
     }
     int64_t used() const { return used_; }
 
 private:
+    static constexpr int64_t GAP = 9 * 64;
     char* block_;
     int64_t used_ = 0;
 };

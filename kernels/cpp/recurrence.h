@@ -30,13 +30,13 @@ SEQMAMBA_INLINE Vec<T> factor(const T* p, int n) {
         return splat<T>(p[n]);
 }
 
-// state: [NB][lane], updated in place.
+// From the state before the chunk to the one after it, [NB][lane] each.
 template <class T, int NB, bool CHECKED, bool VECTORS, bool KEEP = false>
-SEQMAMBA_INLINE void forward_states(const Column<T>& x, T* state) {
+SEQMAMBA_INLINE void forward_states(const Column<T>& x, const T* before, T* state) {
     constexpr int W = LANES<T>, PARTS = NB < 4 ? NB : 4;
     Vec<T> h[NB];
 #pragma GCC unroll 16
-    for (int n = 0; n < NB; ++n) h[n] = load(state + n * W);
+    for (int n = 0; n < NB; ++n) h[n] = load(before + n * W);
     const T *b = x.b, *c = x.c;
     for (int64_t t = 0; t < x.length; ++t) {
 #pragma GCC unroll 4

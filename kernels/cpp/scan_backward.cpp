@@ -20,6 +20,7 @@ public:
         take(count);
         Arena arena(seqmamba::scratch(Slot::unit, count.used()));
         take(arena);
+        std::fill_n(zeros_, 2 * NB * W, T(0));
     }
 
     void run(int64_t unit) {
@@ -44,7 +45,8 @@ private:
         b_ = {&p_.b, p_.b_group_stride, parameters_.b, arena.take<T>(copied)};
         c_ = {&p_.c, p_.c_group_stride, parameters_.c, arena.take<T>(copied)};
         decay_ = arena.take<T>(plan_.chunk * NB * W);
-        h_ = arena.take<T>((plan_.chunk + 2) * NB * W);
+        kept_ = arena.take<T>(plan_.chunk * NB * W);
+        zeros_ = arena.take<T>(2 * NB * W);
         local_ = p_.window > 1 ? arena.take<T>(plan_.chunk * NB * W) : nullptr;
         sum_b_ = arena.take<T>(ceil_div(plan_.chunk * NB, W) * W * W);
         sum_c_ = arena.take<T>(ceil_div(plan_.chunk * NB, W) * W * W);
@@ -83,17 +85,20 @@ private:
     void scan(int64_t index) {
         Run run = run_of(p_, index);
         int64_t last = run.length ? (run.length - 1) / plan_.chunk : -1;
-        each_tile([&](int64_t) { to_state<T>(p_, tile_, p_.grad_last, index, carry_); });
+        if (p_.grad_last || !run.length)
+            each_tile([&](int64_t) { to_state<T>(p_, tile_, p_.grad_last, index, carry_); });
         for (int64_t chunk = last; chunk >= 0; --chunk) {
             int64_t start = chunk * plan_.chunk;
             Span<ScanProblem> span{&p_, run, start, std::min(plan_.chunk, run.length - start)};
             each_tile([&](int64_t t) {
                 if (chunk)
                     load_checkpoint(plan_.first_checkpoint(p_, index) + chunk - 1);
-                else
+                else if (p_.initial_state)
                     to_state<T>(p_, tile_, p_.initial_state, index, start_);
                 read(span);
-                recur(span, streams(span, t));
+                Streams streams(delta_);
+                look_ahead(span, t, streams);
+                recur(span, streams);
                 write(span);
             });
         }
@@ -114,7 +119,7 @@ private:
         RowCursor raw = span.rows(p_.delta, p_.dtype, tile_.first);
         RowCursor z = span.rows(p_.z, p_.dtype, tile_.first);
         RowCursor grad_out = span.rows(p_.grad_out, p_.dtype, tile_.first);
-        for (auto& checked : checked_) checked = Ints<T>{};
+        Ints<T> checked = {};
         for (int64_t t = 0; t < span.length; ++t) {
             if (span.hidden(t)) {
                 for (int64_t v = 0; v < tile_.vectors; ++v) hide((v * plan_.chunk + t) * W);
@@ -124,15 +129,17 @@ private:
             load_row<T>(p_.dtype, raw[t], tile_.count, row_ + TILE);
             load_row<T>(p_.dtype, grad_out[t], tile_.count, row_ + 2 * TILE);
             if (p_.z.data) load_row<T>(p_.dtype, z[t], tile_.count, row_ + 3 * TILE);
-            for (int64_t v = 0; v < tile_.vectors; ++v) read_vector(v, (v * plan_.chunk + t) * W);
+            for (int64_t v = 0; v < tile_.vectors; ++v) checked |= read_vector(v, (v * plan_.chunk + t) * W);
         }
+        checked_ = any<T>(checked);
     }
 
     void hide(int64_t at) {
         for (T* array : {delta_, du_, u_, grad_y_, y_, q_, r_, slope_, gate_}) store(array + at, Vec<T>{});
     }
 
-    SEQMAMBA_INLINE void read_vector(int64_t v, int64_t at) {
+    // Returns where the checked exponential is needed.
+    SEQMAMBA_INLINE Ints<T> read_vector(int64_t v, int64_t at) {
         int64_t lane = (tile_.vector + v) * W;
         Vec<T> u = load(row_ + v * W), slope = splat<T>(1);
         Vec<T> delta = load(row_ + TILE + v * W) + load(parameters_.bias + lane);
@@ -154,14 +161,13 @@ private:
         store(y_ + at, load(parameters_.d + lane) * u);
         store(q_ + at, Vec<T>{});
         store(r_ + at, Vec<T>{});
-        checked_[v] |= ~Ints<T>(-negative_magnitude<T>(delta) <= load(parameters_.limit + lane));
+        return ~Ints<T>(-negative_magnitude<T>(delta) <= load(parameters_.limit + lane));
     }
 
-    // The rows of the tile after tile `index`.
-    Streams streams(const Span<ScanProblem>& span, int64_t index) {
+    // Adds the rows of the tile after tile `index`.
+    void look_ahead(const Span<ScanProblem>& span, int64_t index, Streams& found) {
         auto ahead = plan_.ahead(p_, split_, index);
         int64_t size = size_of(p_.dtype), channel = tile_.first + ahead.channels;
-        Streams found(delta_);
         auto add = [&](const RowCursor& rows) {
             found.add(rows[-ahead.tokens], rows.step, ahead.count * size);
         };
@@ -169,28 +175,22 @@ private:
             if (rows->data) add(span.rows(*rows, p_.dtype, channel));
         for (char* grad : {p_.grad_u, p_.grad_delta, p_.grad_z})
             if (grad) add(span.rows(grad, p_.dtype, p_.channels, channel));
-        return found;
     }
 
-    void recur(const Span<ScanProblem>& span, Streams streams) {
+    void recur(const Span<ScanProblem>& span, Streams& streams) {
         bool vectors = p_.constant_b || p_.constant_c;
         Mixing<T> b{}, c{};
         if (!p_.constant_b) b = b_.variable(span, tile_.group, vectors);
         if (!p_.constant_c) c = c_.variable(span, tile_.group, vectors);
         auto block = [&](auto size, int64_t n) {
             constexpr int SIZE = size();
-            int64_t sums = ceil_div(span.length * SIZE, W) * W * W;
-            if (!p_.constant_b) std::fill_n(sum_b_, sums, T(0));
-            if (!p_.constant_c) std::fill_n(sum_c_, sums, T(0));
             // The partly filled vector goes first, so that its unused lanes, NaN where B or C is
             // not finite, can be wiped from the sums over channels.
-            int64_t partial = tile_.count % W ? tile_.vectors - 1 : -1;
-            if (partial >= 0) {
-                recur_vector<SIZE>(span, partial, n, b, c, streams);
-                wipe_unused(sums);
-            }
+            int64_t first = tile_.count % W ? tile_.vectors - 1 : 0;
+            recur_vector<SIZE>(span, first, n, b, c, true, streams);
+            if (tile_.count % W) wipe_unused(span.length * SIZE * W);
             for (int64_t v = 0; v < tile_.vectors; ++v)
-                if (v != partial) recur_vector<SIZE>(span, v, n, b, c, streams);
+                if (v != first) recur_vector<SIZE>(span, v, n, b, c, false, streams);
             if (!p_.constant_b) add_token_sums<SIZE>(span, sum_b_, sums_.token.b, n);
             if (!p_.constant_c) add_token_sums<SIZE>(span, sum_c_, sums_.token.c, n);
         };
@@ -203,12 +203,19 @@ private:
 
     template <int SIZE>
     void recur_vector(const Span<ScanProblem>& span, int64_t v, int64_t n, Mixing<T> b, Mixing<T> c,
-                      Streams& streams) {
+                      bool first, Streams& streams) {
         int64_t column = v * plan_.chunk * W, state = (v * p_.states + n) * W, vector = tile_.vector + v;
         bool vectors = p_.constant_b || p_.constant_c;
-        std::memcpy(h_, start_ + state, SIZE * W * sizeof(T));
         Mixing<T> b_n = b_.at(b, vector, p_.states, n, vectors);
         Mixing<T> c_n = c_.at(c, vector, p_.states, n, vectors);
+        // States before the first chunk and gradients behind the last one are 0 unless given.
+        const T* start = span.start || p_.initial_state ? start_ + state : zeros_;
+        bool last = span.start + span.length == span.run.length;
+        const T* carry = last && !p_.grad_last ? zeros_ : carry_ + state;
+        auto sums = [&](T* of_channels, T* of_tokens) -> LaneSums<T> {
+            if (of_channels) return {of_channels + state, of_channels + state, 0, 0};
+            return {first ? zeros_ : of_tokens, of_tokens, first ? 0 : SIZE * W, SIZE * W};
+        };
         Column<T> x{delta_ + column,
                     du_ + column,
                     y_ + column,
@@ -220,19 +227,19 @@ private:
                     span.length,
                     decay_,
                     p_.window,
-                    {streams.next(), streams.next()}};
+                    {streams.next(), streams.next(), streams.next(), streams.next()}};
         Adjoint<T> adjoint{x,
                            grad_y_ + column,
                            q_ + column,
                            r_ + column,
-                           h_,
-                           p_.constant_b ? grad_b_ + state : sum_b_,
-                           p_.constant_c ? grad_c_ + state : sum_c_,
-                           p_.constant_b ? 0 : SIZE * W,
-                           p_.constant_c ? 0 : SIZE * W,
+                           start,
+                           kept_,
+                           sums(grad_b_, sum_b_),
+                           sums(grad_c_, sum_c_),
+                           carry,
                            carry_ + state,
                            grad_a_ + state};
-        specialise<T, SIZE>(any<T>(checked_[v]), vectors, [&](auto size, auto checked, auto vector_form) {
+        specialise<T, SIZE>(checked_, vectors, [&](auto size, auto checked, auto vector_form) {
             if (p_.window > 1)
                 local_adjoint<T, size(), checked(), vector_form()>(adjoint, local_);
             else
@@ -316,9 +323,10 @@ private:
     T* row_;                                        // four rows of a tile
     T *carries_, *carry_, *start_;                  // [vector][n][lane]
     MixingSource<T> b_, c_;
-    T *decay_, *h_, *local_, *sum_b_, *sum_c_;      // scratch of the adjoint
+    T *decay_, *kept_, *local_, *sum_b_, *sum_c_;   // scratch of the adjoint
+    T* zeros_;                                      // [n][lane]
     T *grad_a_, *grad_b_, *grad_c_, *grad_d_, *grad_bias_;
-    Ints<T> checked_[TILE / LANES<T>];
+    bool checked_ = false;                          // whether a step of the chunk is large
 };
 
 // One unit per tile for the channel sums, then blocks of tokens for B and C.

@@ -18,6 +18,7 @@ public:
         take(count);
         Arena arena(seqmamba::scratch(Slot::unit, count.used()));
         take(arena);
+        std::fill_n(zeros_, MAX_STATES<T> * W, T(0));
     }
 
     void run(int64_t unit) {
@@ -37,6 +38,7 @@ private:
         y_ = arena.take<T>(lanes);
         row_ = arena.take<T>(2 * TILE);
         states_ = arena.take<T>(plan_.tiles_per_split * TILE * p_.states);
+        zeros_ = arena.take<T>(MAX_STATES<T> * W);
         decay_ = p_.window > 1 ? arena.take<T>(plan_.chunk * MAX_STATES<T> * W) : nullptr;
         int64_t copied = MixingSource<T>::copied(plan_, p_);
         b_ = {&p_.b, p_.b_group_stride, parameters_.b, arena.take<T>(copied)};
@@ -56,14 +58,17 @@ private:
     void scan(int64_t index) {
         Run run = run_of(p_, index);
         int64_t size = size_of(p_.dtype);
-        each_tile([&](int64_t) { to_state<T>(p_, tile_, p_.initial_state, index, state_); });
+        if (p_.initial_state || !run.length)
+            each_tile([&](int64_t) { to_state<T>(p_, tile_, p_.initial_state, index, state_); });
         for (int64_t start = 0; start < run.length; start += plan_.chunk) {
             Span<ScanProblem> span{&p_, run, start, std::min(plan_.chunk, run.length - start)};
             int64_t checkpoint = plan_.first_checkpoint(p_, index) + start / plan_.chunk - 1;
             each_tile([&](int64_t t) {
                 if (p_.saved && start) save_state(checkpoint);
                 read(span);
-                recur(span, streams(span, t));
+                Streams streams(delta_);
+                look_ahead(span, t, streams);
+                recur(span, streams);
                 write(span);
             });
         }
@@ -84,7 +89,7 @@ private:
     void read(const Span<ScanProblem>& span) {
         RowCursor u = span.rows(p_.u, p_.dtype, tile_.first);
         RowCursor raw = span.rows(p_.delta, p_.dtype, tile_.first);
-        for (auto& checked : checked_) checked = Ints<T>{};
+        Ints<T> checked = {};
         for (int64_t t = 0; t < span.length; ++t) {
             if (span.hidden(t)) {
                 for (int64_t v = 0; v < tile_.vectors; ++v) {
@@ -97,11 +102,13 @@ private:
             }
             load_row<T>(p_.dtype, u[t], tile_.count, row_);
             load_row<T>(p_.dtype, raw[t], tile_.count, row_ + TILE);
-            for (int64_t v = 0; v < tile_.vectors; ++v) read_vector(v, (v * plan_.chunk + t) * W);
+            for (int64_t v = 0; v < tile_.vectors; ++v) checked |= read_vector(v, (v * plan_.chunk + t) * W);
         }
+        checked_ = any<T>(checked);
     }
 
-    SEQMAMBA_INLINE void read_vector(int64_t v, int64_t at) {
+    // Returns where the checked exponential is needed.
+    SEQMAMBA_INLINE Ints<T> read_vector(int64_t v, int64_t at) {
         int64_t lane = (tile_.vector + v) * W;
         Vec<T> u = load(row_ + v * W);
         Vec<T> delta = load(row_ + TILE + v * W) + load(parameters_.bias + lane);
@@ -109,15 +116,13 @@ private:
         store(delta_ + at, delta);
         store(du_ + at, delta * u);
         store(y_ + at, load(parameters_.d + lane) * u);
-        Ints<T> fits = -negative_magnitude<T>(delta) <= load(parameters_.limit + lane);
-        checked_[v] |= ~fits;
+        return ~Ints<T>(-negative_magnitude<T>(delta) <= load(parameters_.limit + lane));
     }
 
-    // The rows of the tile after tile `index`.
-    Streams streams(const Span<ScanProblem>& span, int64_t index) {
+    // Adds the rows of the tile after tile `index`.
+    void look_ahead(const Span<ScanProblem>& span, int64_t index, Streams& found) {
         auto ahead = plan_.ahead(p_, split_, index);
         int64_t size = size_of(p_.dtype), channel = tile_.first + ahead.channels;
-        Streams found(delta_);
         auto add = [&](const RowCursor& rows) {
             found.add(rows[ahead.tokens], rows.step, ahead.count * size);
         };
@@ -125,17 +130,15 @@ private:
         add(span.rows(p_.delta, p_.dtype, channel));
         if (p_.z.data) add(span.rows(p_.z, p_.dtype, channel));
         add(span.rows(p_.out, p_.dtype, p_.channels, channel));
-        return found;
     }
 
-    void recur(const Span<ScanProblem>& span, Streams streams) {
+    void recur(const Span<ScanProblem>& span, Streams& streams) {
         bool vectors = p_.constant_b || p_.constant_c;
         Mixing<T> b{}, c{};
         if (!p_.constant_b) b = b_.variable(span, tile_.group, vectors);
         if (!p_.constant_c) c = c_.variable(span, tile_.group, vectors);
         for (int64_t v = 0; v < tile_.vectors; ++v) {
             int64_t column = v * plan_.chunk * W, vector = tile_.vector + v;
-            bool checked = any<T>(checked_[v]);
             state_blocks<MAX_STATES<T>>(0, p_.states, [&](auto size, int64_t n) {
                 Mixing<T> b_n = b_.at(b, vector, p_.states, n, vectors);
                 Mixing<T> c_n = c_.at(c, vector, p_.states, n, vectors);
@@ -151,19 +154,21 @@ private:
                             decay_,
                             p_.window,
                             {streams.next(), streams.next(), streams.next(), streams.next()}};
-                advance<size()>(x, state_ + (v * p_.states + n) * W, checked, vectors);
+                T* state = state_ + (v * p_.states + n) * W;
+                bool fresh = span.start == 0 && !p_.initial_state;
+                advance<size()>(x, fresh ? zeros_ : state, state, vectors);
             });
         }
         streams.finish(span.length);
     }
 
     template <int NB>
-    void advance(const Column<T>& x, T* state, bool checked, bool vectors) {
-        specialise<T, NB>(checked, vectors, [&](auto size, auto checked_form, auto vector_form) {
+    void advance(const Column<T>& x, const T* before, T* state, bool vectors) {
+        specialise<T, NB>(checked_, vectors, [&](auto size, auto checked_form, auto vector_form) {
             if (p_.window > 1)
-                local_states<T, size(), checked_form(), vector_form()>(x, state);
+                local_states<T, size(), checked_form(), vector_form()>(x, before, state);
             else
-                forward_states<T, size(), checked_form(), vector_form()>(x, state);
+                forward_states<T, size(), checked_form(), vector_form()>(x, before, state);
         });
     }
 
@@ -194,9 +199,10 @@ private:
     T *delta_, *du_, *y_;      // [vector][token][lane]
     T* row_;                   // two rows of a tile
     T *states_, *state_;       // of all tiles of the split, of this tile: [vector][n][lane]
+    T* zeros_;                 // [n][lane]
     T* decay_;                 // of a locally bidirectional scan: [token][n][lane]
     MixingSource<T> b_, c_;
-    Ints<T> checked_[TILE / LANES<T>];
+    bool checked_ = false;  // whether a step of the chunk is large
 };
 
 template <class T>
