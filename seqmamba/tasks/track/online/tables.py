@@ -1,5 +1,6 @@
 """Tables of detections cut into frames, rows of a tracker joined to tables, tables scored."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from seqmamba import frames
 from seqmamba.datasets.boxes import BOX, NO_ID, OnError, check_boxes
 from seqmamba.datasets.boxes_files import read_boxes, read_boxes_counted, write_boxes
-from seqmamba.errors import ConfigError, DataError
+from seqmamba.errors import ConfigError, DataError, SeqmambaWarning
 from seqmamba.frames import Like
 from seqmamba.metrics.tracking import Clip, score_clips
 
@@ -23,13 +24,21 @@ Rows = NDArray[np.float64]
 
 
 def read_detection_table(source: Any, on_error: OnError) -> tuple[pl.DataFrame, Like, int]:
-    """Read detections, where they came from, and the number of rows left out."""
+    """Read detections, where they came from, and the number of rows left out; warn of those."""
     if isinstance(source, str | Path | np.ndarray):
         table, dropped = read_boxes_counted(source, "detections", on_error=on_error)
-        return table, Like("file"), dropped
-    table, like = frames.read(source)
-    # what stands under track_id in detections is no identity: it may repeat
-    table, dropped = check_boxes(table.drop("track_id", strict=False), on_error=on_error)
+        like, name = Like("file"), "the array" if isinstance(source, np.ndarray) else str(source)
+    else:
+        table, like = frames.read(source)
+        # what stands under track_id in detections is no identity: it may repeat
+        table, dropped = check_boxes(table.drop("track_id", strict=False), on_error=on_error)
+        name = "the table"
+    if dropped:
+        warnings.warn(
+            f"{dropped} of {dropped + len(table)} rows of {name} are no boxes and were left out.",
+            SeqmambaWarning,
+            stacklevel=2,
+        )
     return table, like, dropped
 
 

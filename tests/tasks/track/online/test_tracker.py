@@ -1,7 +1,6 @@
 """The tracker: identities, time, classes, bad input, and nothing that leaks."""
 
 import tracemalloc
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -134,27 +133,6 @@ def test_classes_never_mix() -> None:
     assert blind.update(rows[1:])[0, 4] == 1
 
 
-def test_rows_name_their_detection() -> None:
-    rows = np.concatenate([_rows(1, score=0.05), _rows(1, 200), _rows(1, 400)])
-
-    out = Tracker().update(rows)
-
-    assert out[:, 7].tolist() == [1, 2]
-    np.testing.assert_array_equal(out[:, :4], rows[1:, :4])
-
-
-@pytest.mark.parametrize("nothing", [None, np.zeros((0, 5)), [], np.zeros((0, 4))])
-def test_empty_frames_advance_time(nothing: Any) -> None:
-    tracker = Tracker(max_lost=3)
-    tracker.update(_rows(2))
-
-    outs = [tracker.update(nothing) for _ in range(4)]
-
-    assert [out.shape for out in outs] == [(0, 8)] * 4
-    assert tracker.stats()["live"] == 0
-    assert tracker.stats()["dead"] == 2
-
-
 def test_time_steps_come_from_frames_or_timestamps() -> None:
     by_frame, by_time = Tracker(fps=10), Tracker(fps=10)
 
@@ -183,57 +161,6 @@ def test_time_never_goes_back(frame: Any) -> None:
 
     with pytest.raises(DataError, match=r"does not come after the one before \(3 frames\)"):
         tracker.update(_rows(1), frame=frame)
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ([[0, 0, 0, 5, 0.9]], "x1=0, y1=0, x2=0, y2=5"),
-        ([[0, 0, 5, 5], [0, 0, np.nan, 5]], "first: row 1"),
-        ([[0, 0, np.inf, 5]], "are not finite or have no area"),
-        ([[0, 0, 5, 5, np.nan]], "confidence=nan"),
-        ([[0, 0, 5]], r"shape \(1, 3\); expected"),
-        ([0, 0, 5, 5], r"shape \(4,\); expected"),
-    ],
-)
-def test_bad_boxes_are_refused_with_their_row(rows: Any, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        Tracker().update(np.array(rows, float))
-
-
-def test_bad_boxes_can_be_dropped_and_are_counted() -> None:
-    tracker = Tracker(on_error="drop")
-    rows = np.concatenate([[[0, 0, np.nan, 5, 0.9]], _rows(2)])
-
-    out = tracker.update(rows)
-
-    assert out[:, 7].tolist() == [1, 2]
-    assert tracker.stats()["dropped"] == 1
-
-
-def test_boxes_outside_the_image_are_boxes() -> None:
-    assert len(Tracker().update(_rows(1, -500))) == 1
-
-
-@dataclass
-class Seen:
-    """What supervision's ``Detections`` looks like."""
-
-    xyxy: np.ndarray
-    confidence: np.ndarray | None = None
-    class_id: np.ndarray | None = None
-    tracker_id: np.ndarray | None = None
-
-
-def test_supervision_detections_are_annotated() -> None:
-    tracker, seen = Tracker(), Seen(_rows(2)[:, :4], np.array([0.9, 0.05]))
-
-    out = tracker.update(seen)
-
-    assert isinstance(out, Seen)
-    assert out.tracker_id is not None
-    assert out.tracker_id.tolist() == [1, -1]
-    assert seen.tracker_id is None
 
 
 def test_predicted_boxes_of_lost_tracks_on_request() -> None:
@@ -291,12 +218,6 @@ def test_short_gaps_of_finished_tracks_are_filled_by_lines() -> None:
     assert filled.filter("is_interpolated")["frame"].unique().to_list() == [5, 6, 7, 8]
     again = filled.join(truth, on=["track_id", "frame"], suffix="_true")
     np.testing.assert_allclose(again["x1"], again["x1_true"])
-
-
-def test_numbers_of_a_detector_are_no_identities() -> None:
-    table = _walkers(5).with_columns(track_id=pl.lit(1))
-
-    assert Tracker().run(table)["track_id"].n_unique() == 5
 
 
 def test_scores_stand_beside_kalman_and_no_motion() -> None:
