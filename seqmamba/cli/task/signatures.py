@@ -52,7 +52,7 @@ def keywords(method: Callable[..., Any], *, skip_data: bool = True) -> dict[str,
             file_option=_file_option(p.name),
         )
         for p in names
-        if not help_of.get(p.name, "").startswith(UNUSED)
+        if not help_of.get(p.name, "").startswith(UNUSED) and not _takes_code(hints.get(p.name))
     }
 
 
@@ -77,6 +77,12 @@ def _named(method: Callable[..., Any]) -> list[inspect.Parameter]:
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     found = inspect.signature(method).parameters.values()
     return [p for p in found if p.kind in kinds and p.name != "self"]
+
+
+def _takes_code(annotation: Any) -> bool:
+    """Say whether a function is asked for, which no shell can spell."""
+    kinds = (annotation, *typing.get_args(annotation))
+    return any(typing.get_origin(kind) is Callable for kind in kinds)
 
 
 def _file_option(name: str) -> str | None:

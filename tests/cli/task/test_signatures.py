@@ -1,5 +1,6 @@
 """Signatures and docstrings say what an option needs."""
 
+from collections.abc import Callable
 from typing import Any
 
 from seqmamba.cli.task.signatures import data_is_optional, keywords, summary
@@ -66,3 +67,10 @@ def test_data_may_be_optional() -> None:
 
 def test_summary_is_the_first_line() -> None:
     assert summary(Model.predict) == "Forecast the next rows"
+
+
+def test_functions_are_no_options() -> None:
+    def evaluate(X: Any, *, index: Callable[[int], int] | None = None, k: int = 1) -> None:
+        """Measure."""
+
+    assert list(keywords(evaluate)) == ["k"]
