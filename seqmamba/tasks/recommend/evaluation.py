@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 import sklearn.base
+import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
@@ -18,11 +19,12 @@ from seqmamba.metrics.recommendation import LIST_METRICS, METRICS
 from seqmamba.metrics.score import named
 from seqmamba.params import check_params
 from seqmamba.tasks.recommend.baselines import Baseline, make_baselines
-from seqmamba.tasks.recommend.data import History, SequenceSamples
+from seqmamba.tasks.recommend.data import History, SequenceSamples, query_samples
 from seqmamba.tasks.recommend.net.anchored import BlendedRanker
 from seqmamba.tasks.recommend.net.model import SIGMANet
 from seqmamba.tasks.recommend.report import Group, Seen, group_names, rank_all, report
 from seqmamba.tasks.recommend.serve.questions import given_answers, translate
+from seqmamba.tasks.recommend.serve.vectors import Index, history_vectors, index_recall
 from seqmamba.tasks.recommend.splits import Queries
 from seqmamba.tasks.recommend.training import TrainableRecommender
 
@@ -50,6 +52,7 @@ class EvaluatedRecommender(TrainableRecommender):
         seen: tuple[Seen, ...] | Seen = ("keep", "filter"),
         metrics: Sequence[str] | None = ("hr@10", "ndcg@10"),
         by: Group | None = None,
+        index: Index | None = None,
     ) -> pl.DataFrame:
         """Rank all items for held-out events, beside the network alone, the anchor and baselines.
 
@@ -70,6 +73,9 @@ class EvaluatedRecommender(TrainableRecommender):
         by : {"length", "popularity", "user"} or None
             One row per group of users: length of their history, frequency of the answer, known
             or new (no event of theirs trained).
+        index : callable (vectors (Q, D), k) -> array (Q, k) of rows of ``embed("items")``, or None
+            An approximate index. Adds ``index_recall@k``: the share of the network's k best items
+            that it finds.
 
         Returns
         -------
@@ -95,7 +101,10 @@ class EvaluatedRecommender(TrainableRecommender):
         groups = None if by is None else group_names(by, history, queries, counts)
         table = report(ranks, wanted, tuple(cheap), counts, len(self.user_ids_), groups)
         self._flag(table)
-        return table
+        if index is None:
+            return table
+        cuts = sorted({int(name.split("@")[1]) for name in wanted})
+        return pl.concat([table, self._index_rows(index, history, queries, cuts)], how="diagonal")
 
     def inspect(self, X: Any, y: Any = None, **tables: Any) -> pl.DataFrame:
         """Read and check interactions, and return what was understood: fact, value. Fits nothing.
@@ -131,6 +140,19 @@ class EvaluatedRecommender(TrainableRecommender):
                 "split='leave_one_out'."
             )
         return log, queries
+
+    def _index_rows(
+        self, index: Index, history: History, queries: Queries, cuts: list[int]
+    ) -> pl.DataFrame:
+        """Return how much of the exact answer an approximate index finds."""
+        net = self._ranker()
+        samples = query_samples(history, queries, self.max_len_, info=self._info())
+        with self._threads(), torch.inference_mode():
+            h = history_vectors(net, samples, self.device_)
+            found = index_recall(index, h, net.item_vectors(), cuts)
+        names = [f"index_recall@{k}" for k in found]
+        rows = {"metric": names, "seen": ["keep"] * len(names), "users": [len(h)] * len(names)}
+        return pl.DataFrame({**rows, "value": list(found.values())})
 
     def _fitted_baselines(self) -> dict[str, Baseline]:
         """Return all cheap models, learned from the training part."""

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 from sklearn.base import clone
 
 from seqmamba.errors import ConfigError, DataError
@@ -97,6 +98,22 @@ def test_lists_are_described_as_predict_gives_them(
     ]
     assert table["value"][1:].to_list() == pytest.approx(expected)
     assert table["best"].is_null().to_list() == [False, True, True, True]
+
+
+def test_the_recall_of_an_index_is_measured(model: SIGMARecommender) -> None:
+    items = model.embed("items").drop("item_id").to_numpy()
+
+    def half(vectors: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+        nearest = np.argsort(-vectors @ items.T, axis=1)[:, :k]
+        return np.where(np.arange(k) % 2 == 0, nearest, -1)
+
+    table = model.evaluate(metrics=["hr@10", "hr@5"], seen="keep", index=half)
+
+    found = dict(table.select("metric", "value").iter_rows())
+    assert found["index_recall@10"] == pytest.approx(0.5)
+    assert found["index_recall@5"] == pytest.approx(0.6)
+    with pytest.raises(DataError, match="shape"):
+        model.evaluate(index=lambda vectors, k: vectors)
 
 
 def test_given_answers_follow_the_stored_histories(

@@ -18,6 +18,7 @@ from seqmamba.tasks.recommend.net.model import SIGMANet
 from seqmamba.tasks.recommend.serve.questions import Asked
 from seqmamba.tasks.recommend.serve.shown import Shown
 from seqmamba.tasks.recommend.serve.topk import BLOCK, Forbidden, Ranked, top_items
+from seqmamba.tasks.recommend.serve.vectors import history_vectors
 from seqmamba.tasks.recommend.splits import Queries
 
 __all__ = ["ColdUser", "Server"]
@@ -67,7 +68,8 @@ class Server:
 
     def vectors(self, asked: Asked) -> Tensor:
         """Return the vectors of all asked histories, which must not be empty: (Q, D)."""
-        return self._hidden(self._samples(asked, np.arange(len(asked.ids)))).cpu()
+        samples = self._samples(asked, np.arange(len(asked.ids)))
+        return history_vectors(self.net, samples, self.device).cpu()
 
     # -- one batch of users --------------------------------------------------------------------
 
@@ -78,7 +80,7 @@ class Server:
         everybody = np.arange(len(rows))
         columns = torch.from_numpy(shown.columns).to(self.device)
         own, cheap = _blend(self.net)
-        h = self._hidden(samples) * own
+        h = history_vectors(self.net, samples, self.device) * own
         extra = None
         if cheap:
             assert isinstance(self.net, BlendedRanker)
@@ -111,15 +113,6 @@ class Server:
         queries = Queries(rows, cuts, cuts)
         info = Info(channels=1)
         return query_samples(asked.log, queries, self.max_len, info=info, has_targets=False)
-
-    def _hidden(self, samples: SequenceSamples) -> Tensor:
-        """Return the vectors of histories, in their order: (Q, D)."""
-        h = self.net.item_vectors().new_empty(len(samples), self.net.item_vectors().shape[1])
-        for indices, gathered in samples.walk():
-            batch = gathered.to(self.device)
-            lengths = batch.extra["lengths"]
-            h[indices] = self.net.hidden(batch.x, lengths, (lengths - 1)[:, None])[:, 0]
-        return h
 
     def _users_at_once(self, n_columns: int, block: int) -> int:
         blend = _blend(self.net)
