@@ -14,6 +14,8 @@ from seqmamba.errors import ConfigError, DataError, MissingPackageError
 __all__ = ["Movie", "colour", "movie"]
 
 PAPER, UNTRACKED, TEXT = (250, 250, 248), (150, 150, 150), (40, 40, 40)
+RULE = (200, 200, 196)  # line between two panels
+TITLE_PX, LABEL_PX = 16, 12
 GOLDEN = 0.618033988749895  # steps of the golden ratio keep the hues of near ids apart
 
 
@@ -66,7 +68,7 @@ class Movie:
 
     def pictures(self, *, last_only: bool = False) -> list[Any]:
         """Return the pillow images of all frames."""
-        Image, _ = _pillow()
+        Image, _, _ = _pillow()
         numbers = np.unique(np.concatenate([t["frame"].to_numpy() for _, t in self.panels]))
         if not len(numbers):
             raise DataError("there are no boxes to draw")
@@ -79,6 +81,8 @@ class Movie:
                 background = backgrounds.get(int(number))
                 panel = self._panel(table, int(number), title, (width, height), background)
                 sheet.paste(panel, (i * width, 0))
+                if i:
+                    sheet.paste(RULE, (i * width - 1, 0, i * width + 1, height))
             drawn.append(sheet)
         return drawn
 
@@ -93,7 +97,8 @@ class Movie:
     def _panel(
         self, table: pl.DataFrame, number: int, title: str, size: tuple[int, int], background: Any
     ) -> Any:
-        Image, ImageDraw = _pillow()
+        Image, ImageDraw, ImageFont = _pillow()
+        label, heading = (ImageFont.load_default(size) for size in (LABEL_PX, TITLE_PX))
         if background is None:
             panel = Image.new("RGB", size, PAPER)
         else:
@@ -112,8 +117,8 @@ class Movie:
             x1, y1, x2, y2 = (row[name] * self.scale for name in BOX)
             draw.rectangle([x1, y1, x2, y2], outline=shade, width=2)
             if row["track_id"] != NO_ID:
-                draw.text((x1 + 3, y1 + 1), str(row["track_id"]), fill=shade)
-        draw.text((6, 4), f"{title}  frame {number}".strip(), fill=TEXT)
+                _tag(draw, (x1, y1), str(row["track_id"]), shade, label)
+        draw.text((8, 5), f"{title}  frame {number}".strip(), fill=TEXT, font=heading)
         return panel
 
 
@@ -144,6 +149,14 @@ def colour(track_id: int) -> tuple[int, int, int]:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
+def _tag(draw: Any, corner: tuple[float, float], text: str, shade: Any, font: Any) -> None:
+    """Write an id in white on its colour, over the upper left corner of a box."""
+    left, _, right, bottom = draw.textbbox(corner, text, font=font)
+    height = bottom - corner[1] + 3
+    draw.rectangle([left - 1, corner[1] - height, right + 3, corner[1]], fill=shade)
+    draw.text((corner[0] + 1, corner[1] - height), text, fill=(255, 255, 255), font=font)
+
+
 def _images(folder: Path | None) -> dict[int, Path]:
     """Return the images of a folder by frame number, from 1 in the order of their names."""
     if folder is None:
@@ -154,14 +167,14 @@ def _images(folder: Path | None) -> dict[int, Path]:
     return dict(enumerate(found, 1))
 
 
-def _pillow() -> tuple[Any, Any]:
+def _pillow() -> tuple[Any, Any, Any]:
     try:  # pillow comes with the plots
-        from PIL import Image, ImageDraw
+        from PIL import Image, ImageDraw, ImageFont
     except ImportError as error:
         raise MissingPackageError(
             'pictures of tracks need pillow: pip install "seqmamba[plots]".'
         ) from error
-    return Image, ImageDraw
+    return Image, ImageDraw, ImageFont
 
 
 def _write_video(path: Path, pictures: list[Any], fps: float) -> None:
