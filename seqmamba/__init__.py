@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from seqmamba.environment import info
     from seqmamba.tasks import load
+    from seqmamba.tasks.ecg.estimator import ECGClassifier
     from seqmamba.tasks.forecast.estimator import SMambaForecaster
     from seqmamba.tasks.recommend.estimator import SIGMARecommender
     from seqmamba.tasks.track.estimator import MotionPredictor
     from seqmamba.tasks.track.online.tracker import Tracker
 
 __all__ = [
+    "ECGClassifier",
     "MotionPredictor",
     "SIGMARecommender",
     "SMambaForecaster",
@@ -25,6 +27,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ECGClassifier": "seqmamba.tasks.ecg.estimator",
     "MotionPredictor": "seqmamba.tasks.track.estimator",
     "SIGMARecommender": "seqmamba.tasks.recommend.estimator",
     "SMambaForecaster": "seqmamba.tasks.forecast.estimator",

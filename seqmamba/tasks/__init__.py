@@ -15,6 +15,7 @@ _OURS = {
     "forecast": "seqmamba.tasks.forecast:TASK",
     "recommend": "seqmamba.tasks.recommend:TASK",
     "track": "seqmamba.tasks.track:TASK",
+    "ecg": "seqmamba.tasks.ecg:TASK",
 }
 
 

@@ -19,12 +19,14 @@ DIFFERENCES: dict[str, dict[str, Any]] = {
         "channels_are_fixed": False,
         "small": {"d_model": 8, "windows_per_epoch": 64},
     },
+    "chaos": {"small": {"head_epochs": 0, "forcing_epochs": 0, "n_features": 50}},
     "recommend": {  # the test part is what fit held out; predict takes users
         "channels_are_fixed": False,
         "question": classmethod(some_users),
         "small": {"d_model": 8, "d_state": 4, "max_len": 10},
     },
     "track": {"small": {"d_model": 8, "n_layers": 1, "stride": 4}},
+    "ecg": {"small": {"d_model": 8, "n_layers": 1}},
 }
 
 for _name in TASKS:

@@ -7,11 +7,12 @@ must not have the name of a function here: importing it would hide the function.
 from importlib import import_module
 from typing import Any
 
-__all__ = ["dancers", "detections", "interactions", "panel"]
+__all__ = ["dancers", "detections", "ecg", "interactions", "panel"]
 
 _HOMES = {
     "dancers": "seqmamba.datasets.simulate.dance",
     "detections": "seqmamba.datasets.simulate.detector",
+    "ecg": "seqmamba.datasets.simulate.heart",
     "interactions": "seqmamba.datasets.simulate.shopping",
     "panel": "seqmamba.datasets.simulate.panels",
 }

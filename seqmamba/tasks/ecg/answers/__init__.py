@@ -1,0 +1,1 @@
+"""What a fitted classifier says: decisions, scores, reports, saliency, streams."""

@@ -1,0 +1,423 @@
+"""The classifier of recordings: several labels, or one of several classes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import polars as pl
+import sklearn.base
+import torch
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from seqmamba.base import BaseEstimator
+from seqmamba.datasets.records.read import OnError
+from seqmamba.datasets.samples import Batch, Info, Samples
+from seqmamba.errors import DataError
+from seqmamba.frames import write
+from seqmamba.params import check_params
+from seqmamba.tasks.ecg.answers.calibration import fit_calibrator
+from seqmamba.tasks.ecg.answers.probabilities import (
+    baseline_features,
+    baseline_probabilities,
+    calibrator_of,
+    combined,
+    decide,
+)
+from seqmamba.tasks.ecg.answers.scores import score_classes, score_records
+from seqmamba.tasks.ecg.answers.table import describe, probability_table
+from seqmamba.tasks.ecg.answers.thresholds import tune_thresholds
+from seqmamba.tasks.ecg.baselines import FeatureRegression
+from seqmamba.tasks.ecg.building import build_network, objective_of, preprocessing_of, rate_of
+from seqmamba.tasks.ecg.data import open_source, read_samples
+from seqmamba.tasks.ecg.losses import asymmetric_loss, class_weights, masked_bce, softmax_loss
+from seqmamba.tasks.ecg.parameters import ECGParameters
+from seqmamba.tasks.ecg.reading import is_plain
+from seqmamba.tasks.ecg.samples import RecordSamples
+from seqmamba.tasks.ecg.signal.augmentation import augment, mix_up
+from seqmamba.train.callbacks import Callback
+from seqmamba.train.loop import Objective
+from seqmamba.train.settings import Settings
+
+__all__ = ["ECGClassifier"]
+
+Floats = NDArray[np.float64]
+LEARNING_RATES = {"small": 4e-3, "base": 1e-3, "paper": 5e-4}
+
+
+@dataclass(eq=False, repr=False)
+class ECGClassifier(ECGParameters, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sklearn
+    """Labels of 12-lead recordings by convolutions and a bidirectional Mamba encoder.
+
+    Takes any rate, unit, order of leads and length; plain arrays (n, T) too, as scikit-learn's
+    classifiers do. Source of the network: arXiv 2510.13046.
+
+    Examples
+    --------
+    >>> from seqmamba.datasets import simulate
+    >>> x, y = simulate.ecg(n=24, seed=0)
+    >>> model = ECGClassifier(d_model=8, n_layers=1, max_epochs=1, random_state=0).fit(x, y)
+    >>> model.predict_proba(x).shape
+    (24, 11)
+    """
+
+    # -- hooks ---------------------------------------------------------------------------------
+
+    def _read(self, X: Any, y: Any, fit: bool, **tables: Any) -> Samples:
+        return read_samples(self, X, y, fit, tables)[0]
+
+    def _build(self, info: Info) -> nn.Module:
+        return build_network(self, info)
+
+    def _loss(self, net: nn.Module, batch: Batch) -> Tensor:
+        if net.training and self.augment and not self.is_plain_:
+            batch = augment(batch, rate_of(self), self.augment_strength)
+        if net.training and self.mixup > 0:
+            batch = mix_up(batch, self.mixup)
+        logits = net(batch)
+        assert batch.y is not None
+        smoothing = self.label_smoothing if net.training else 0.0
+        weight = None
+        if net.training and self._class_weights is not None:
+            weight = torch.as_tensor(self._class_weights).to(logits)
+        if not self.is_multilabel_:
+            return softmax_loss(logits, batch.y, weight, smoothing)
+        if self.loss == "asl" and net.training:
+            return asymmetric_loss(logits, batch.y)
+        return masked_bce(logits, batch.y, weight, smoothing)
+
+    def _objective(self) -> Objective | None:
+        """Validate by 1 - macro AUPRC of the records."""
+        return objective_of(self)
+
+    def _settings(self, checkpoint: Any, resume: Any, n_samples: int) -> Settings:
+        # the largest step follows the preset, which only the instance knows
+        if self.learning_rate == "auto":
+            self.learning_rate_ = LEARNING_RATES[self.preset]
+        return super()._settings(checkpoint, resume, n_samples)
+
+    # the labels of the training part alone give the weights of the loss
+    def _prepare(self, train: Samples, valid: Samples | None) -> None:
+        assert isinstance(train, RecordSamples)
+        assert train.y is not None
+        if len(train) == 0:
+            raise DataError(f"{len(train)} samples are left to learn from; more are needed.")
+        self._class_weights = class_weights(train.y, self.class_names_, self.class_weight)
+        self.prevalence_ = np.nan_to_num(np.nanmean(train.y, axis=0))
+        super()._prepare(train, valid)
+
+    def _finish(self, train: Samples, valid: Samples | None) -> None:
+        """Calibrate, tune thresholds, and fit the baseline."""
+        assert isinstance(train, RecordSamples)
+        assert train.y is not None
+        logits = truth = np.zeros((0, len(self.class_names_)))
+        if isinstance(valid, RecordSamples) and valid.y is not None:
+            logits, truth = self._record_logits(valid), valid.y
+        calibrator = fit_calibrator(
+            logits, truth, self.calibrate, exclusive=not self.is_multilabel_
+        )
+        self.slopes_, self.offsets_ = calibrator.slope, calibrator.offset
+        self.steps_, self.calibrators_ = calibrator.steps, list(calibrator.methods)
+        names = [str(name) for name in self.class_names_]
+        self.thresholds_, self.few_positives_ = tune_thresholds(
+            truth, calibrator(logits), self.thresholds, names
+        )
+        baseline = FeatureRegression.fit(baseline_features(self, train), train.y)
+        self.baseline_weights_ = baseline.weights
+        self.baseline_scaling_ = np.stack([baseline.center, baseline.spread])
+
+    def _decode(self, out: Tensor, samples: Samples) -> Floats:
+        """Return calibrated probabilities (records, K) from the windows' logits."""
+        assert isinstance(samples, RecordSamples)
+        return calibrator_of(self)(combined(self, out.double().numpy(), samples))
+
+    def _record_logits(self, samples: RecordSamples, net: nn.Module | None = None) -> Floats:
+        """Return logits of records (n, K)."""
+        used = self.net_ if net is None else net
+        out = self._outputs(samples, forward=lambda _, batch: used(batch))
+        return combined(self, out.double().numpy(), samples)
+
+    def _answers(self, X: Any, tables: dict[str, Any]) -> tuple[tuple[str, ...], Floats, Any]:
+        """Return names, probabilities (n, K), and the library of a table that is the answer."""
+        check_is_fitted(self, "net_")
+        samples, reading = read_samples(self, X, None, False, tables)
+        found = self._decode(self._outputs(samples), samples)
+        if reading is None:
+            return samples.names, found, None
+        names, probabilities = samples.names, found
+        if tables["on_error"] == "nan":
+            probabilities = np.full((reading.n_source, found.shape[1]), np.nan)
+            probabilities[reading.rows] = found
+            names = reading.source_names
+        return names, probabilities, reading.like
+
+    # -- fit -----------------------------------------------------------------------------------
+
+    # own signature: recordings need a rate, names and a unit, which the command line offers
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        fs: float | None = None,
+        lead_names: Sequence[str] | None = None,
+        units: str | float = "mV",
+        groups: Any = None,
+        on_error: OnError = "raise",
+        eval_set: Any = None,
+        checkpoint: str | Path | None = None,
+        resume: str | Path | None = None,
+        callbacks: Sequence[Callback] = (),
+        **tables: Any,
+    ) -> Self:
+        """Learn from recordings and their labels.
+
+        Parameters
+        ----------
+        X : array, list, path or table
+            Recordings, as :func:`seqmamba.datasets.records.open_records` takes; or plain
+            sequences (n, T).
+        y : table, array, path or None
+            ``record`` and one column of 0, 1 or empty per class, or ``record, dx``; an array
+            (n, K), or (n,) of classes. None = the diagnoses in the headers, or what X holds.
+        fs : float or None
+            Samples per second of arrays and of tables that do not say.
+        lead_names : sequence of str or None
+            Leads of arrays.
+        units : str or float
+            Unit of arrays and tables: mV, uV, nV, V or a gain per mV.
+        groups : array (n,) or None
+            Patients; those of the validation part are not learned from.
+        on_error : {"raise", "skip", "nan"}
+            What to do with a damaged record.
+        eval_set : (X, y) or None
+            Validation part; None = cut off from X by ``val_size``.
+        checkpoint : path or None
+            File written after each epoch and when interrupted.
+        resume : path or None
+            Checkpoint to go on from.
+        callbacks : sequence of Callback
+            Watchers.
+        tables : tables by name
+            Not used.
+        """
+        return super().fit(
+            X,
+            y,
+            eval_set=eval_set,
+            checkpoint=checkpoint,
+            resume=resume,
+            callbacks=callbacks,
+            fs=fs,
+            lead_names=lead_names,
+            units=units,
+            groups=groups,
+            on_error=on_error,
+            **tables,
+        )
+
+    # -- answers -------------------------------------------------------------------------------
+
+    def predict_proba(
+        self,
+        X: Any,
+        *,
+        fs: float | None = None,
+        lead_names: Sequence[str] | None = None,
+        units: str | float = "mV",
+        on_error: OnError = "raise",
+    ) -> NDArray[np.float32]:
+        """Return probabilities (n, K) in the order of ``classes_``.
+
+        Parameters
+        ----------
+        X : array, list, path or table
+        fs : float or None
+            Samples per second; None = that of the arrays in ``fit``.
+        lead_names : sequence of str or None
+            Leads of arrays.
+        units : str or float
+            Unit of arrays and tables.
+        on_error : {"raise", "skip", "nan"}
+            A damaged record is an error, left out, or a row of NaN.
+        """
+        tables = {"fs": fs, "lead_names": lead_names, "units": units, "on_error": on_error}
+        return self._answers(X, tables)[1].astype(np.float32)
+
+    # also answers for files and tables of recordings, where the rows have names
+    def predict(
+        self,
+        X: Any,
+        *,
+        fs: float | None = None,
+        lead_names: Sequence[str] | None = None,
+        units: str | float = "mV",
+        on_error: OnError = "raise",
+    ) -> Any:
+        """Return decisions by the tuned thresholds.
+
+        Parameters
+        ----------
+        X : array, list, path or table
+        fs : float or None
+            Samples per second; None = that of the arrays in ``fit``.
+        lead_names : sequence of str or None
+            Leads of arrays.
+        units : str or float
+            Unit of arrays and tables.
+        on_error : {"raise", "skip", "nan"}
+            A damaged record is an error, left out, or without an answer.
+
+        Returns
+        -------
+        array or table
+            Arrays: 0 or 1 (n, K), or classes (n,). Files and tables: ``record, class,
+            probability, decision``, in the caller's library.
+        """
+        tables = {"fs": fs, "lead_names": lead_names, "units": units, "on_error": on_error}
+        names, probabilities, like = self._answers(X, tables)
+        decisions = decide(self, probabilities)
+        if like is not None:
+            table = probability_table(names, self.class_names_, probabilities, decisions)
+            return write(table, like)
+        if self.is_multilabel_:
+            return decisions.astype(np.int64)
+        return self.classes_[decisions.argmax(1)]
+
+    # the baseline is a fitted model and not a constant; classes have scores of their own
+    def evaluate(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        metrics: Sequence[str] | None = None,
+        by: Literal["class"] | None = None,
+        fs: float | None = None,
+        lead_names: Sequence[str] | None = None,
+        units: str | float = "mV",
+        on_error: OnError = "raise",
+    ) -> pl.DataFrame:
+        """Score the model beside logistic regression on simple features.
+
+        Parameters
+        ----------
+        X : array, list, path or table
+        y : table, array, path or None
+            Labels, as in ``fit``.
+        metrics : sequence of str or None
+            Names of metrics; None = all that apply.
+        by : "class" or None
+            "class": one row per class.
+        fs : float or None
+            Samples per second.
+        lead_names : sequence of str or None
+            Leads of arrays.
+        units : str or float
+            Unit of arrays and tables.
+        on_error : {"raise", "skip", "nan"}
+            What to do with a damaged record.
+
+        Returns
+        -------
+        DataFrame
+            ``metric, value, baseline, skill``; by class ``class, positives, auroc, auprc, f1`` and
+            the baseline's.
+        """
+        check_is_fitted(self, "net_")
+        tables = {"fs": fs, "lead_names": lead_names, "units": units, "on_error": on_error}
+        samples = self._read(X, y, False, **tables)
+        assert isinstance(samples, RecordSamples)
+        if samples.y is None:
+            raise DataError("evaluate needs labels: pass y, a table of 'record' and classes.")
+        own = self._decode(self._outputs(samples), samples)
+        theirs = baseline_probabilities(self, samples)
+        answers = (own, decide(self, own)), (theirs, decide(self, theirs))
+        if by == "class":
+            return score_classes(samples.y, *answers, self.class_names_)
+        return score_records(samples.y, *answers, metrics)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the accuracy of exclusive classes, or the macro AUROC of several labels."""
+        name = "auroc" if getattr(self, "is_multilabel_", False) else "accuracy"
+        return float(self.evaluate(X, y, metrics=[name])["value"][0])
+
+    def inspect(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        fs: float | None = None,
+        lead_names: Sequence[str] | None = None,
+        units: str | float = "mV",
+        **tables: Any,
+    ) -> pl.DataFrame:
+        """Read and check recordings, and return what was understood: fact, value. Fits nothing.
+
+        Parameters
+        ----------
+        X : array, list, path or table
+        y : table, array, path or None
+            Labels; None = those that X holds.
+        fs : float or None
+            Samples per second of arrays and of tables that do not say.
+        lead_names : sequence of str or None
+            Leads of arrays.
+        units : str or float
+            Unit of arrays and tables.
+        tables : tables by name
+            Not used.
+        """
+        if is_plain(X):
+            return super().inspect(X, y)
+        tables |= {"fs": fs, "lead_names": lead_names, "units": units}
+        check_params(self)
+        source = open_source(sklearn.base.clone(self), X, True, tables)
+        if source.flat is not None:
+            return super().inspect(source.flat, source.y if y is None else y)
+        return describe(source, preprocessing_of(self), y)
+
+    # -- attributes that scikit-learn asks for -------------------------------------------------
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """Classes, in the order of the probabilities."""
+        return np.array(self.class_names_)
+
+    @property
+    def n_features_in_(self) -> int:
+        """Length of plain sequences, or number of leads."""
+        if getattr(self, "columns_", None) is not None:
+            return int(self.columns_["n"])
+        return int(self.info_.channels)
+
+    @n_features_in_.setter
+    def n_features_in_(self, value: int) -> None:
+        self.columns_: Any = {"n": int(value), "names": None}
+
+    @property
+    def feature_names_in_(self) -> NDArray[Any]:
+        """Names of the columns of a table of plain sequences."""
+        names = (getattr(self, "columns_", None) or {}).get("names")
+        if names is None:
+            raise AttributeError("fitted without names of columns")
+        return np.array(names, dtype=object)
+
+    @feature_names_in_.setter
+    def feature_names_in_(self, names: Any) -> None:
+        former: dict[str, Any] = getattr(self, "columns_", None) or {"n": len(names)}
+        self.columns_ = {**former, "names": [str(name) for name in names]}
+
+    @feature_names_in_.deleter
+    def feature_names_in_(self) -> None:
+        self.columns_ = {**self.columns_, "names": None}
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = True  # paths of recordings
+        return tags

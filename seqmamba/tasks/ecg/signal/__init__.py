@@ -1,0 +1,1 @@
+"""From a recording in any form to what the network reads."""
