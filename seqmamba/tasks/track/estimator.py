@@ -65,9 +65,9 @@ class MotionPredictor(MotionVerbs, MotionParameters, BaseEstimator):
         if fit:
             _check_scale(self.scale, self.columns)
             self.fps_ = self.fps
+            self.unit_ = self._unit(windows)
             self._clean = seen is None
-            return windows.with_scale(self.scale, self._unit(windows))
-        return windows.with_scale(self.info_.extra["scale"], self.info_.extra["unit"])
+        return windows.with_scale(self.scale, self.unit_)
 
     def _unit(self, windows: TrackWindows) -> tuple[float, ...]:
         if self.scale == "image":

@@ -67,6 +67,6 @@ class MotionParameters:
     clip_norm: float | None = param(1.0, "largest gradient norm", low=0, group="training")
 
     _task: ClassVar[str] = "track"
-    _state_names: ClassVar[tuple[str, ...]] = ("fps_", "linear_")
+    _state_names: ClassVar[tuple[str, ...]] = ("fps_", "linear_", "unit_")
     _default_learning_rate: ClassVar[float] = 2e-3
     _default_val_size: ClassVar[float | int] = 0.15

@@ -294,6 +294,18 @@ def test_videos_are_never_cut_between_training_and_validation(tables: Tables) ->
     assert not set(train.sequence[train.origins]) & set(valid.sequence[valid.origins])
 
 
+def test_own_videos_can_be_held_out(tables: Tables) -> None:
+    first, second = (
+        tuple(t.filter(pl.col("sequence") == name) for t in tables)
+        for name in ("dance-00", "dance-01")
+    )
+
+    given = MotionPredictor(**TINY).fit(*first, eval_set=second)
+
+    alone = MotionPredictor(**{**TINY, "val_size": 1}).fit(*tables)
+    assert given.history_.best == pytest.approx(alone.history_.best)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_learned_motion_beats_kalman_on_dancers(seed: int) -> None:
