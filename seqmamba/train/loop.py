@@ -102,7 +102,8 @@ class _Run:
         self.net = net.to(self.device)
         self.step_module = parallel(LossStep(net, loss), self.world)
         self.train, self.valid, self.settings, self.seed = train, valid, settings, seed
-        self.valid_loss = mean_loss(loss, self.device, max(settings.batch_size, 256))
+        valid_batch = settings.valid_batch or max(settings.batch_size, 256)
+        self.valid_loss = mean_loss(loss, self.device, valid_batch)
         self.objective = objective
         self.optimizer = make_optimizer(
             net, settings.optimizer, settings.learning_rate, settings.weight_decay
@@ -144,10 +145,11 @@ class _Run:
     def _done(self, interrupt: Interrupt) -> bool:
         limits = self.settings
         minutes = (self.spent + time.perf_counter() - self.started) / 60
+        impatient = limits.patience is not None and self.waited >= max(limits.patience, 1)
         return (
             interrupt.signal is not None
             or self.epoch >= limits.max_epochs
-            or (limits.patience is not None and self.waited >= max(limits.patience, 1))
+            or (impatient and self.epoch >= limits.min_epochs)
             or (limits.max_minutes is not None and minutes >= limits.max_minutes)
         )
 

@@ -19,6 +19,10 @@ class Settings:
 
     Parameters
     ----------
+    min_epochs : int
+        Patience ends no run before this epoch.
+    valid_batch : int or None
+        Samples per step of the validation loss; None = 256, or the batch size if that is larger.
     epoch_samples : int or None
         Samples drawn per epoch, without replacement; None = all.
     drop_last : bool
@@ -37,6 +41,8 @@ class Settings:
     max_epochs: int = 10
     max_minutes: float | None = None
     patience: int | None = None
+    min_epochs: int = 0
+    valid_batch: int | None = None
     lr_schedule: Schedule = "constant"
     clip_norm: float | None = None
     optimizer: Literal["adam", "adamw"] = "adamw"

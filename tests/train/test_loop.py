@@ -203,3 +203,33 @@ def test_order_differs_between_epochs(samples: Any) -> None:
 
     assert not np.array_equal(orders[0], orders[1])
     assert np.array_equal(orders[0], orders[2])
+
+
+def test_patience_waits_for_the_least_number_of_epochs(
+    samples: Any, make_net: Any, loss: Any
+) -> None:
+    train, valid = samples.split(16)
+    stuck = replace(SETTINGS, learning_rate=0.0, max_epochs=9, patience=1)
+
+    def worse(net: nn.Module, part: Any) -> float:
+        return next(values)
+
+    values = iter(range(100))
+    early = run(make_net(), loss, train, valid, settings=stuck, objective=worse)
+    values = iter(range(100))
+    late = run(
+        make_net(), loss, train, valid, settings=replace(stuck, min_epochs=6), objective=worse
+    )
+
+    assert (len(early.rows), len(late.rows)) == (2, 6)
+
+
+def test_batches_of_the_validation_loss_do_not_change_it(
+    samples: Any, make_net: Any, loss: Any
+) -> None:
+    train, valid = samples.split(16)
+
+    one = run(make_net(), loss, train, valid, settings=SETTINGS)
+    small = run(make_net(), loss, train, valid, settings=replace(SETTINGS, valid_batch=3))
+
+    assert one.rows[-1]["valid_loss"] == pytest.approx(small.rows[-1]["valid_loss"], rel=1e-5)
