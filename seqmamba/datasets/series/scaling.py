@@ -10,7 +10,7 @@ from seqmamba.datasets.series.frequency import Int64
 from seqmamba.datasets.series.panel import Panel
 from seqmamba.errors import DataError
 
-__all__ = ["ScalerName", "Scaling"]
+__all__ = ["ScalerName", "Scaling", "moments"]
 
 ScalerName = Literal["standard", "robust", "minmax", "log1p", "none"]
 Float64 = NDArray[np.float64]
@@ -168,7 +168,7 @@ def _group_scales(panel: Panel, kind: ScalerName) -> tuple[Float64, Float64]:
     """Return center and scale of each group's target columns: (G, N), (G, N)."""
     values = forward(panel.values[:, : panel.n_targets], kind, panel).astype(np.float64, copy=False)
     if kind in ("standard", "log1p"):
-        return _moments(values, panel.offsets)
+        return moments(values, panel.offsets)
     center, scale = np.zeros(panel.targets.shape), np.ones(panel.targets.shape)
     for group, slot in np.argwhere(panel.targets >= 0):
         column = values[panel.offsets[group] : panel.offsets[group + 1], slot]
@@ -176,8 +176,11 @@ def _group_scales(panel: Panel, kind: ScalerName) -> tuple[Float64, Float64]:
     return center, scale
 
 
-def _moments(values: Float64, offsets: Int64) -> tuple[Float64, Float64]:
-    """Return mean and population deviation of each group's columns, in two passes: (G, N)."""
+def moments(values: Float64, offsets: Int64) -> tuple[Float64, Float64]:
+    """Return mean and population deviation of each group's columns, in two passes: (G, N).
+
+    Missing cells are left out; a constant column has deviation 1.
+    """
     lengths = np.diff(offsets)
     if len(lengths) == 1 and not np.isnan(values).any():
         return values.mean(axis=0)[None], _no_zero(values.std(axis=0), values.mean(axis=0))[None]

@@ -62,7 +62,8 @@ class SMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
     ``anchor=None`` is the paper's network.
 
     Fitted attributes besides the shared ones: ``ids_``, ``grouping_``, ``frequency_``,
-    ``center_`` and ``scale_`` (outer scaling per series), ``residuals_`` (windows, series, h).
+    ``center_`` and ``scale_`` (outer scaling per series), ``residuals_`` (windows, series, h),
+    ``residual_spread_`` (windows, series: deviation of the look-back before each).
 
     Examples
     --------
@@ -171,7 +172,7 @@ class SMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
             d_state=self.d_state,
             d_conv=self.d_conv,
             expand=self.expand,
-            d_ff=self.d_ff or self.d_model,
+            d_ff=self._feed_forward_width(),
             dropout=self.dropout,
             activation=self.activation,
             backend=self.backend,
@@ -191,6 +192,11 @@ class SMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
             n_static=info.extra["n_static"],
             n_series=info.extra["n_series"] if self.id_embedding else 0,
         )
+
+    def _feed_forward_width(self) -> int:
+        if isinstance(self.d_ff, str):
+            return self.d_model * int(self.d_ff.removesuffix("x"))
+        return self.d_ff or self.d_model
 
     def _layout(self) -> TokenLayout:
         return TokenLayout(len(self.hist_exog or ()), bool(self.shared_[0]))
@@ -243,7 +249,7 @@ class SMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
             ridge.tune(lambda tried: objective(tried, train if valid is None else valid))
         self.ridge_ = ridge.weight.cpu().numpy()
         held_out = valid if isinstance(valid, WindowSamples) else None
-        self.residuals_ = collect_residuals(self, train, held_out)
+        self.residuals_, self.residual_spread_ = collect_residuals(self, train, held_out)
 
     def _keep_anchor_unless_surely_better(self, net: Anchored, valid: WindowSamples) -> None:
         """Go back to epoch 0 where the network's gain may be chance."""

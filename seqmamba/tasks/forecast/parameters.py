@@ -63,8 +63,12 @@ class ForecasterParameters:
     )
     alias: str = param("SMamba", "name of the forecast column", group="data")
     d_model: int = param(256, "width", low=1, high=2**15, search=Choice(64, 128, 256, 512))
-    d_ff: int | None = param(
-        None, "width of the feed-forward part; None = d_model", low=1, high=2**17
+    d_ff: int | Literal["1x", "2x", "4x"] | None = param(
+        None,
+        "width of the feed-forward part; 2x = twice d_model, None = d_model",
+        low=1,
+        high=2**17,
+        search=Choice("1x", "2x", "4x"),
     )
     d_state: int = param(
         2, "state size of the scan", low=1, high=2**12, search=Choice(2, 8, 16, 32)
@@ -82,7 +86,7 @@ class ForecasterParameters:
     loss: LossName = param("huber", "loss of point forecasts", search=Choice("mse", "mae", "huber"))
     quantiles: tuple[float, ...] | None = param(None, "quantiles to learn instead of a point")
     conformal: Mapping[str, Any] | None = param(
-        None, "intervals: n_windows, step_size, method (error or distribution)"
+        None, "intervals: n_windows, step_size, method (scaled, error or distribution)"
     )
     windows_per_epoch: int | None = param(
         None, "windows drawn per epoch; None = all", low=1, group="training"
@@ -132,5 +136,6 @@ class ForecasterParameters:
         "appearance_",
         "source_",
         "residuals_",
+        "residual_spread_",
         "ridge_",
     )

@@ -15,6 +15,7 @@ from seqmamba.datasets.series.panel import Panel
 from seqmamba.datasets.windows import WindowSamples
 from seqmamba.errors import ConfigError, DataError
 from seqmamba.params import check_params
+from seqmamba.tasks.forecast.answers.intervals import look_back_spread
 from seqmamba.tasks.forecast.answers.spread import check_levels, spread_columns
 from seqmamba.tasks.forecast.answers.table import to_units
 from seqmamba.tasks.forecast.reading.context import to_long
@@ -68,8 +69,8 @@ class Backtest:
 
     Parameters
     ----------
-    panel : Panel
-        Raw values of all rows.
+    panel, scaled : Panel
+        All rows, raw and scaled.
     cuts : (G, W)
         First row of each horizon, counted from each group's first; below 0: no such window.
     truth : (W, series, h)
@@ -81,6 +82,7 @@ class Backtest:
     """
 
     panel: Panel
+    scaled: Panel
     cuts: Int64
     truth: NDArray[np.float64]
     forecast: NDArray[np.float32]
@@ -128,7 +130,7 @@ def roll_back(
     if out.ndim == 4:
         out = np.sort(out, axis=3)
     truth, forecast = _arrange(panel, cuts, usable, out, h)
-    return Backtest(panel, cuts, truth, forecast, scales, codes)
+    return Backtest(panel, scaled, cuts, truth, forecast, scales, codes)
 
 
 def _windows_at(
@@ -245,7 +247,11 @@ def _spread(
     flat = done.forecast.reshape(n_windows * n_series, h, *done.forecast.shape[3:])
     center, scale = (np.tile(s, n_windows) for s in done.scales)
     codes = np.tile(done.codes, n_windows)
-    columns = spread_columns(model, flat, (center, scale), codes, level, None)
+    spread = np.ones(len(codes), np.float32)
+    if level:
+        before = (look_back_spread(done.scaled, cut, model.input_size) for cut in done.cuts.T)
+        spread = np.concatenate(list(before))
+    columns = spread_columns(model, flat, (center, scale), codes, level, None, spread)
     return {name: v.reshape(n_windows, n_series, h) for name, v in columns.items()}
 
 

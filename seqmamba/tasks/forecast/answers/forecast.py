@@ -11,6 +11,7 @@ from seqmamba import frames
 from seqmamba.datasets.series.frequency import Int64
 from seqmamba.datasets.series.panel import Panel
 from seqmamba.errors import ConfigError
+from seqmamba.tasks.forecast.answers.intervals import look_back_spread
 from seqmamba.tasks.forecast.answers.rolling import roll
 from seqmamba.tasks.forecast.answers.spread import spread_columns
 from seqmamba.tasks.forecast.answers.table import answer_table, by_series
@@ -56,7 +57,8 @@ def predict(
     static = model._static(static_df, panel)
     out = by_series(roll(model, scaled, history, h, static), panel)  # (series, h[, Q])
     out, method = _with_naive(model, scaled, history, out)
-    columns = spread_columns(model, out, scales, codes, level, quantiles)
+    spread = look_back_spread(scaled, history, model.input_size)
+    columns = spread_columns(model, out, scales, codes, level, quantiles, spread)
     if method is not None:
         columns["method"] = np.repeat(np.array(method, object)[:, None], h, axis=1)
     if table.is_array and len(columns) == 1:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqmamba.datasets.series.frequency import Int64
+from seqmamba.datasets.series.panel import Panel
+from seqmamba.datasets.series.scaling import moments
 from seqmamba.datasets.windows import WindowSamples
 from seqmamba.errors import ConfigError
 from seqmamba.params import nearest
@@ -17,12 +20,13 @@ from seqmamba.params import nearest
 if TYPE_CHECKING:
     from seqmamba.tasks.forecast.estimator import SMambaForecaster
 
-__all__ = ["collect_residuals", "conformal_settings", "offsets", "signed_offset"]
+__all__ = ["collect_residuals", "conformal_settings", "look_back_spread", "signed_offset", "widths"]
 
 Float32 = NDArray[np.float32]
 MOST_WINDOWS = 200  # cutoffs that the default looks back to
 MOST_FORECASTS = 20_000  # (group, cutoff) pairs of the default
-METHODS = ("error", "distribution")
+METHODS = ("scaled", "error", "distribution")
+CALM = 0.1  # added to a look-back's deviation, so that a flat one does not promise certainty
 
 
 def conformal_settings(wanted: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -33,7 +37,7 @@ def conformal_settings(wanted: Mapping[str, Any] | None) -> dict[str, Any]:
     ConfigError
         An unknown entry or method, or a count below 1.
     """
-    known = {"n_windows": None, "step_size": None, "method": "error"}
+    known = {"n_windows": None, "step_size": None, "method": "scaled"}
     for name in wanted or {}:
         if name not in known:
             raise ConfigError(
@@ -47,18 +51,25 @@ def conformal_settings(wanted: Mapping[str, Any] | None) -> dict[str, Any]:
             raise ConfigError(f"conformal {name} must be at least 1, got {settings[name]!r}")
     if settings["method"] not in METHODS:
         raise ConfigError(
-            f"conformal method must be 'error' or 'distribution', got {settings['method']!r}"
+            f"conformal method must be one of {', '.join(METHODS)}; got {settings['method']!r}"
         )
     return settings
 
 
 def collect_residuals(
     model: "SMambaForecaster", train: WindowSamples, valid: WindowSamples | None
-) -> Float32:
-    """Forecast from rolling cutoffs and return truth less forecast, scaled: (W, series, H).
+) -> tuple[Float32, Float32]:
+    """Forecast from rolling cutoffs; return how far off they were and the spreads before them.
 
     Cutoffs count back from the end of the data; by default they spread over the validation part.
     Fewer series or cutoffs than the rest have NaN.
+
+    Returns
+    -------
+    residuals : (W, series, H)
+        Truth less forecast, scaled.
+    spread : (W, series)
+        :func:`look_back_spread` at each cutoff.
     """
     settings = conformal_settings(model.conformal)
     source = valid if valid is not None and len(valid) else train
@@ -69,7 +80,7 @@ def collect_residuals(
     n_windows = settings["n_windows"] or min(n_cuts, cap)
     step = settings["step_size"] or max(n_cuts // n_windows, 1)
     n_series = len(panel.ids)
-    parts = []
+    parts, spread = [], []
     for k in range(n_windows - 1, -1, -1):
         cut = last - k * step
         usable = np.flatnonzero((cut >= source.first) & (source.count > 0))
@@ -78,9 +89,33 @@ def collect_residuals(
         if not len(usable):
             continue
         parts.append(_residuals(model, source, usable, cut, n_series))
+        spread.append(look_back_spread(panel, cut, model.input_size))
     if not parts:
-        return np.zeros((0, n_series, model.h), np.float32)
-    return np.stack(parts)
+        return np.zeros((0, n_series, model.h), np.float32), np.zeros((0, n_series), np.float32)
+    return np.stack(parts), np.stack(spread)
+
+
+def look_back_spread(panel: Panel, cut: Int64, input_size: int) -> Float32:
+    """Return the deviation of each series over its look-back, in scaled units: (series,).
+
+    Errors of a series grow and shrink with it; intervals that follow it keep their coverage when
+    a series turns calmer or wilder than it was in training.
+
+    Parameters
+    ----------
+    panel : Panel
+        Scaled.
+    cut : (G,)
+        Row behind the look-back of each group.
+    """
+    cut = np.clip(cut, 0, panel.lengths)
+    recent = panel.rows(np.maximum(cut - input_size, 0), cut)
+    values = recent.values[:, : panel.n_targets].astype(np.float64)
+    deviation = moments(values, recent.offsets)[1]  # (G, N)
+    spread = np.ones(len(panel.ids), np.float32)
+    real = panel.targets >= 0
+    spread[panel.targets[real]] = np.hypot(deviation[real], CALM)
+    return spread
 
 
 def _residuals(
@@ -108,16 +143,16 @@ def _residuals(
     return whole
 
 
-def offsets(
-    residuals: Float32, level: float, method: str, codes: NDArray[np.int64], h: int
+def widths(
+    residuals: Float32, share: float, method: str, codes: NDArray[np.int64], h: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
-    """Return how far the interval reaches below and above the forecast, scaled: (series, h) each.
+    """Return how far the interval reaches below and above the forecast: (series, h) each.
 
     Parameters
     ----------
     residuals : (W, series, H)
-    level : float in (0, 100)
-        Nominal coverage in per cent.
+    share : float in (0, 1)
+        Nominal coverage.
     codes : (series,)
         Row of each series in the residuals; -1 = unseen: the pool of all series serves.
     h : int
@@ -128,12 +163,11 @@ def offsets(
     low, high, is_pooled
         ``is_pooled`` says that some level needed more windows than a series has.
     """
-    alpha = 1 - level / 100
     if method == "distribution":
-        high, pooled_high = signed_offset(residuals, 1 - alpha / 2, codes, h)
-        low, pooled_low = signed_offset(-residuals, 1 - alpha / 2, codes, h)
+        high, pooled_high = signed_offset(residuals, (1 + share) / 2, codes, h)
+        low, pooled_low = signed_offset(-residuals, (1 + share) / 2, codes, h)
         return -low, high, pooled_high or pooled_low
-    width, pooled = signed_offset(np.abs(residuals), 1 - alpha, codes, h)
+    width, pooled = signed_offset(np.abs(residuals), share, codes, h)
     return -width, width, pooled
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from seqmamba.datasets.series.frequency import Int64
 from seqmamba.errors import ConfigError, SeqmambaWarning
-from seqmamba.tasks.forecast.answers.intervals import conformal_settings, offsets, signed_offset
+from seqmamba.tasks.forecast.answers.intervals import conformal_settings, signed_offset, widths
 from seqmamba.tasks.forecast.answers.table import to_units
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def spread_columns(
     codes: Int64,
     level: Sequence[float] | None,
     quantiles: Sequence[float] | None,
+    spread: NDArray[np.float32],
 ) -> dict[str, NDArray[Any]]:
     """Return the columns of an answer in the user's units, each (series, h).
 
@@ -45,11 +46,14 @@ def spread_columns(
     out : (series, h) or (series, h, Q), scaled
     codes : (series,)
         Place of each series in ``fit``; -1 = unseen.
+    spread : (series,)
+        Deviation of each look-back, scaled.
     """
     check_levels(level, quantiles)
     learned = list(model.quantiles or ())
     point = out if out.ndim == 2 else out[..., _middle(learned)]
     columns: dict[str, NDArray[Any]] = {model.alias: to_units(model, point, scales)}
+    reaches = _Reaches(model, codes, out.shape[1], spread)
     is_pooled = False
     for value in level or ():
         tail = (1 - value / 100) / 2
@@ -57,7 +61,7 @@ def spread_columns(
         if places is not None:
             low, high = out[..., places[0]], out[..., places[1]]
         else:
-            below, above, pooled = _offsets(model, value, codes, out.shape[1])
+            below, above, pooled = reaches.interval(value / 100)
             low, high, is_pooled = point + below, point + above, is_pooled or pooled
         columns[f"{model.alias}-lo-{value:g}"] = to_units(model, low, scales)
         columns[f"{model.alias}-hi-{value:g}"] = to_units(model, high, scales)
@@ -67,7 +71,7 @@ def spread_columns(
         if places is not None:
             value_q = out[..., places[0]]
         else:
-            reach, pooled = _quantile_offset(model, q, codes, out.shape[1])
+            reach, pooled = reaches.quantile(q)
             value_q, is_pooled = point + reach, is_pooled or pooled
         columns[f"{model.alias}_ql{q:g}"] = to_units(model, value_q, scales)
     if is_pooled:
@@ -81,30 +85,46 @@ def spread_columns(
     return columns
 
 
-def _offsets(
-    model: "SMambaForecaster", level: float, codes: Int64, h: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
-    _need_residuals(model)
-    method = conformal_settings(model.conformal)["method"]
-    return offsets(model.residuals_, level, method, codes, h)
+class _Reaches:
+    """How far intervals and quantiles lie from the forecasts, by the model's conformal method.
 
+    Parameters
+    ----------
+    codes, spread : (series,)
+    h : int
+        Steps of the forecasts.
+    """
 
-def _quantile_offset(
-    model: "SMambaForecaster", q: float, codes: Int64, h: int
-) -> tuple[NDArray[np.float64], bool]:
-    _need_residuals(model)
-    if q >= 0.5:
-        return signed_offset(model.residuals_, q, codes, h)
-    reach, pooled = signed_offset(-model.residuals_, 1 - q, codes, h)
-    return -reach, pooled
+    def __init__(
+        self, model: "SMambaForecaster", codes: Int64, h: int, spread: NDArray[np.float32]
+    ) -> None:
+        self._model, self._codes, self._h = model, codes, h
+        self._method = conformal_settings(model.conformal)["method"]
+        self._is_scaled = self._method == "scaled"
+        self._factor = spread[:, None] if self._is_scaled else np.ones((1, 1), np.float32)
 
+    def interval(self, share: float) -> tuple[NDArray[Any], NDArray[Any], bool]:
+        """Return the reaches below and above for a coverage, (series, h), and if pooled."""
+        low, high, pooled = widths(self._residuals(), share, self._method, self._codes, self._h)
+        return low * self._factor, high * self._factor, pooled
 
-def _need_residuals(model: "SMambaForecaster") -> None:
-    if not len(model.residuals_):
-        raise ConfigError(
-            "intervals need residuals of earlier cutoffs, and the data of fit had none to spare; "
-            "fit with more rows, or with quantiles=(0.1, 0.5, 0.9)."
-        )
+    def quantile(self, q: float) -> tuple[NDArray[Any], bool]:
+        """Return the reach of one quantile, (series, h), and if pooled."""
+        sign = 1 if q >= 0.5 else -1
+        residuals = sign * self._residuals()
+        reach, pooled = signed_offset(residuals, max(q, 1 - q), self._codes, self._h)
+        return sign * reach * self._factor, pooled
+
+    def _residuals(self) -> NDArray[np.float32]:
+        model = self._model
+        if not len(model.residuals_):
+            raise ConfigError(
+                "intervals need residuals of earlier cutoffs, and the data of fit had none to "
+                "spare; fit with more rows, or with quantiles=(0.1, 0.5, 0.9)."
+            )
+        if not self._is_scaled:
+            return model.residuals_
+        return np.asarray(model.residuals_ / model.residual_spread_[:, :, None])
 
 
 def _middle(learned: list[float]) -> int:

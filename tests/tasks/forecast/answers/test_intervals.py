@@ -1,5 +1,7 @@
 """Conformal intervals and learned quantiles."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from seqmamba import SMambaForecaster
 from seqmamba.datasets import simulate
 from seqmamba.errors import ConfigError, SeqmambaWarning
-from seqmamba.tasks.forecast.answers.intervals import conformal_settings, offsets, signed_offset
+from seqmamba.tasks.forecast.answers.intervals import conformal_settings, signed_offset, widths
 
 ONE = np.zeros(1, np.int64)
 
@@ -53,7 +55,7 @@ def test_steps_behind_the_horizon_take_the_last_width() -> None:
 def test_the_distribution_method_follows_skewed_errors() -> None:
     skewed = np.random.default_rng(0).exponential(size=(400, 1, 1)).astype(np.float32)
 
-    low, high, _ = offsets(skewed, 80, "distribution", ONE, 1)
+    low, high, _ = widths(skewed, 0.8, "distribution", ONE, 1)
 
     np.testing.assert_allclose(low, np.quantile(skewed, 0.1), atol=0.05)
     np.testing.assert_allclose(high, np.quantile(skewed, 0.9), atol=0.15)
@@ -64,7 +66,7 @@ def test_the_distribution_method_follows_skewed_errors() -> None:
     [
         ({"n_window": 3}, "Did you mean 'n_windows'"),
         ({"n_windows": 0}, "at least 1"),
-        ({"method": "magic"}, "'error' or 'distribution'"),
+        ({"method": "magic"}, "one of scaled, error, distribution"),
     ],
 )
 def test_wrong_settings_are_named(wanted: dict[str, object], message: str) -> None:
@@ -101,7 +103,7 @@ def test_a_level_without_enough_windows_is_said(
         model.predict(level=[95])
 
 
-@pytest.mark.parametrize("method", ["error", "distribution"])
+@pytest.mark.parametrize("method", ["scaled", "error", "distribution"])
 def test_intervals_cover_what_they_promise(method: str) -> None:
     # Stationary series, so that earlier errors tell of later ones.
     random = np.random.default_rng(0)
@@ -113,6 +115,39 @@ def test_intervals_cover_what_they_promise(method: str) -> None:
     )
 
     found = model.cross_validation(wide, test_size=500, step_size=4, level=[80, 90])
+
+    for level in (80, 90):
+        low, high = found[f"SMamba-lo-{level}"], found[f"SMamba-hi-{level}"]
+        covered = ((found["y"] >= low) & (found["y"] <= high)).mean()
+        assert covered == pytest.approx(level / 100, abs=0.03)
+
+
+def test_scaled_intervals_follow_a_series_that_grows_calmer() -> None:
+    random = np.random.default_rng(0)
+    size = np.where(np.arange(1500) < 1000, 1.0, 0.3)[:, None]
+    stamps = pd.date_range("2024-01-01", periods=1500, freq="h")
+    wide = pd.DataFrame(random.normal(size=(1500, 4)) * size, columns=list("abcd"))
+    model = SMambaForecaster(h=4, input_size=32, d_model=8, max_epochs=0, val_size=300)
+
+    covered = {}
+    for method in ("scaled", "error"):
+        model.set_params(conformal={"method": method})
+        found = model.cross_validation(
+            wide.assign(ds=stamps), test_size=400, step_size=4, level=[80]
+        )
+        inside = (found["y"] >= found["SMamba-lo-80"]) & (found["y"] <= found["SMamba-hi-80"])
+        covered[method] = inside.mean()
+
+    assert covered["scaled"] == pytest.approx(0.8, abs=0.05)
+    assert covered["error"] > 0.95
+
+
+@pytest.mark.data
+def test_intervals_cover_real_exchange_rates(data_dir: Path) -> None:
+    table = pd.read_csv(data_dir / "forecasting" / "exchange_rate.csv")
+    model = SMambaForecaster(h=96, input_size=96, max_epochs=0, val_size=760, time_col="date")
+
+    found = model.cross_validation(table, test_size=1517, step_size=3, level=[80, 90])
 
     for level in (80, 90):
         low, high = found[f"SMamba-lo-{level}"], found[f"SMamba-hi-{level}"]
