@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from seqmamba.errors import TrainingDivergedError
+from seqmamba.train.row_adam import stored_values
 
 __all__ = ["Guard"]
 
@@ -69,6 +70,6 @@ def _first_non_finite(net: nn.Module) -> str:
     for name, p in net.named_parameters():
         if not torch.isfinite(p).all():
             return name
-        if p.grad is not None and not torch.isfinite(p.grad).all():
+        if p.grad is not None and not torch.isfinite(stored_values(p)).all():
             return f"gradient of {name}"
     return "the loss itself"

@@ -20,6 +20,7 @@ from seqmamba.train.guard import Guard
 from seqmamba.train.history import History
 from seqmamba.train.interrupt import Interrupt
 from seqmamba.train.optim import make_optimizer, schedule_factor, set_learning_rate
+from seqmamba.train.row_adam import stored_values
 from seqmamba.train.seeds import order_generator, stream
 from seqmamba.train.settings import Settings
 
@@ -188,7 +189,7 @@ class _Run:
             loss = self.step_module(batch) * weight
         loss.backward()
         norm = nn.utils.get_total_norm(
-            [p.grad for p in self.net.parameters() if p.grad is not None]
+            [stored_values(p) for p in self.net.parameters() if p.grad is not None]
         )
         self.step += 1
         if not math.isfinite(self.world.mean(float(loss.detach() + norm * 0))):

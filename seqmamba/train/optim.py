@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from seqmamba.train.row_adam import RowAdam
 from seqmamba.train.settings import Schedule
 
 __all__ = ["make_optimizer", "schedule_factor", "set_learning_rate"]
@@ -18,7 +19,10 @@ WARMUP = 0.05  # share of all steps over which "cosine" and "linear" rise from z
 def make_optimizer(
     net: nn.Module, name: Literal["adam", "adamw"], learning_rate: float, weight_decay: float
 ) -> Optimizer:
-    """Return Adam or AdamW; parameters marked ``_no_weight_decay`` and vectors do not decay."""
+    """Return Adam or AdamW; parameters marked ``_no_weight_decay`` and vectors do not decay.
+
+    A network with a sparse embedding gets :class:`RowAdam`, whose tables do not decay either.
+    """
     trained = [p for p in net.parameters() if p.requires_grad]
     decayed = [p for p in trained if p.ndim > 1 and not getattr(p, "_no_weight_decay", False)]
     known = {id(p) for p in decayed}
@@ -27,6 +31,8 @@ def make_optimizer(
         {"params": [p for p in trained if id(p) not in known], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
+    if any(isinstance(m, nn.Embedding) and m.sparse for m in net.modules()):
+        return RowAdam(groups, lr=learning_rate)
     cls = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
     fused = all(p.device.type in ("cpu", "cuda") for p in trained)
     return cls(groups, lr=learning_rate, fused=fused)

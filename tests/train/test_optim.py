@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from seqmamba.train.optim import make_optimizer, schedule_factor
+from seqmamba.train.row_adam import stored_values
 
 
 @pytest.mark.parametrize(("epoch", "factor"), [(0, 1), (1, 1), (2, 0.5), (3, 0.25), (9, 2**-8)])
@@ -32,3 +33,30 @@ def test_marked_parameters_and_vectors_do_not_decay() -> None:
 
     decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     assert decays == {id(net.weight): 0.1, id(net.bias): 0.0, id(marked): 0.0}
+
+
+def test_sparse_gradients_move_the_touched_rows_as_torch_does() -> None:
+    torch.manual_seed(0)
+    ours, theirs = (nn.Embedding(6, 2, sparse=True) for _ in range(2))
+    theirs.load_state_dict(ours.state_dict())
+    untouched = ours.weight[5].clone()
+    mine = make_optimizer(ours, "adamw", 0.1, 0.5)
+    reference = torch.optim.SparseAdam(theirs.parameters(), lr=0.1)
+
+    for indices in ([0, 1, 1], [1, 4], [0, 2, 3]):
+        for table, optimizer in ((ours, mine), (theirs, reference)):
+            optimizer.zero_grad()
+            (table(torch.tensor(indices)) ** 2).sum().backward()
+            optimizer.step()
+
+    torch.testing.assert_close(ours.weight, theirs.weight)
+    assert ours.weight[5].equal(untouched)
+
+
+def test_the_norm_of_a_sparse_gradient_is_that_of_the_dense_one() -> None:
+    table = nn.Embedding(6, 2, sparse=True)
+    table(torch.tensor([1, 1, 3])).sum().backward()
+    dense = table.weight.grad
+
+    assert dense is not None
+    assert stored_values(table.weight).norm() == dense.to_dense().norm()
