@@ -85,6 +85,9 @@ class RecommenderParameters(BaseEstimator):
         search=Choice("softmax", "gbce"),
         group="training",
     )
+    sparse: bool = param(
+        False, "touch only the drawn rows of the item table; for sampled losses", group="training"
+    )
     n_negatives: int = param(256, "negatives of sampled and gbce", low=1, group="training")
     calibration: float = param(0.75, "t of gbce", low=0.0, high=1.0, group="training")
     label_smoothing: float = param(

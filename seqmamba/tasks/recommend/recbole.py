@@ -30,7 +30,7 @@ from seqmamba.tasks.recommend.net.losses import softmax
 from seqmamba.tasks.recommend.net.model import SIGMANet
 from seqmamba.tasks.recommend.net.settings import NetSettings, net_settings
 
-__all__ = ["SIGMA", "compat", "from_atomic", "from_checkpoint", "run", "to_atomic"]
+__all__ = ["SIGMA", "compat", "from_atomic", "from_checkpoint", "prepared", "run", "to_atomic"]
 
 REMOVED_FROM_NUMPY = {"float_": np.float64, "complex_": np.complex128, "unicode_": np.str_}
 KEYS = {  # RecBole's and the released code's names -> ours
@@ -201,6 +201,19 @@ def run(
         with TemporaryDirectory() as passing:
             result = run(model, dataset, folder=passing, max_minutes=max_minutes, **config)
             return result | {"checkpoint": None}
+    with prepared(model, dataset, folder, **config) as parts:
+        return _train(model, parts, max_minutes)
+
+
+@contextmanager
+def prepared(
+    model: str, dataset: str, folder: str | Path, **config: Any
+) -> Iterator[SimpleNamespace]:
+    """Lend what RecBole trains with, inside :func:`compat`.
+
+    Gives ``config``, ``dataset``, ``table`` (its events), the loaders ``train``, ``valid`` and
+    ``test``, the network ``net`` and its ``trainer``. Arguments as for :func:`run`.
+    """
     where = Path(folder).resolve()
     where.mkdir(parents=True, exist_ok=True)
     settings: dict[str, Any] = {
@@ -218,9 +231,33 @@ def run(
     arguments, sys.argv = sys.argv, sys.argv[:1]  # RecBole takes --name=value for its settings
     try:
         with compat(), chdir(where):
-            return _train(model, dataset, settings, max_minutes)
+            yield _parts(model, dataset, settings)
     finally:
         sys.argv = arguments
+
+
+def _parts(model: str, name: str, settings: dict[str, Any]) -> SimpleNamespace:
+    config = rb.Config(
+        model=SIGMA if model == "SIGMA" else model, dataset=name, config_dict=settings
+    )
+    rb.init_seed(config["seed"], config["reproducibility"])
+    dataset = rb.create_dataset(config)
+    table = _table_of(dataset, config)  # before RecBole makes a row of every prefix
+    train, valid, test = rb.data_preparation(config, dataset)
+    rb.init_seed(config["seed"], config["reproducibility"])
+    built = SIGMA if model == "SIGMA" else rb.get_model(config["model"])
+    net = built(config, train.dataset).to(config["device"])
+    trainer = rb.get_trainer(config["MODEL_TYPE"], config["model"])(config, net)
+    return SimpleNamespace(
+        config=config,
+        dataset=dataset,
+        table=table,
+        train=train,
+        valid=valid,
+        test=test,
+        net=net,
+        trainer=trainer,
+    )
 
 
 class _Timed:
@@ -247,28 +284,16 @@ class _Timed:
                 return
 
 
-def _train(
-    model: str, dataset: str, settings: dict[str, Any], max_minutes: float | None
-) -> dict[str, Any]:
-    config = rb.Config(
-        model=SIGMA if model == "SIGMA" else model, dataset=dataset, config_dict=settings
-    )
-    rb.init_seed(config["seed"], config["reproducibility"])
-    read = rb.create_dataset(config)
-    table = _table_of(read, config)
-    train, valid, test = rb.data_preparation(config, read)
-    rb.init_seed(config["seed"], config["reproducibility"])
-    built = SIGMA if model == "SIGMA" else rb.get_model(config["model"])
-    net = built(config, train.dataset).to(config["device"])
-    trainer = rb.get_trainer(config["MODEL_TYPE"], config["model"])(config, net)
+def _train(model: str, parts: SimpleNamespace, max_minutes: float | None) -> dict[str, Any]:
+    train, trainer = parts.train, parts.trainer
     if max_minutes is not None:
-        train = _Timed(train, max_minutes, config["epochs"])
-    score, result = trainer.fit(train, valid, saved=True, show_progress=False)
-    tested = trainer.evaluate(test, load_best_model=True, show_progress=False)
+        train = _Timed(train, max_minutes, parts.config["epochs"])
+    score, result = trainer.fit(train, parts.valid, saved=True, show_progress=False)
+    tested = trainer.evaluate(parts.test, load_best_model=True, show_progress=False)
     written = Path(trainer.saved_model_file)
     if model == "SIGMA":
         written = written.with_suffix(".safetensors")
-        _estimator(net, config, table, read).save(written)
+        _estimator(parts).save(written)
     return {
         "best_valid_score": float(score),
         "best_valid_result": _floats(result),
@@ -300,8 +325,9 @@ def from_checkpoint(path: str | Path) -> SIGMARecommender:
     return SIGMARecommender.load(place)
 
 
-def _estimator(net: Any, config: Any, table: pl.DataFrame, dataset: Any) -> SIGMARecommender:
+def _estimator(parts: SimpleNamespace) -> SIGMARecommender:
     """Return the bridge's network, with its data, as an estimator."""
+    config = parts.config
     model = SIGMARecommender(
         anchor=None,
         targets="last",
@@ -311,10 +337,10 @@ def _estimator(net: Any, config: Any, table: pl.DataFrame, dataset: Any) -> SIGM
         random_state=int(config["seed"]),
         **{ours: config[theirs] for theirs, ours in KEYS.items() if config[theirs] is not None},
     )
-    model.fit(table)
-    state = {name: value.detach().cpu() for name, value in net.net.state_dict().items()}
+    model.fit(parts.table)
+    state = {name: value.detach().cpu() for name, value in parts.net.net.state_dict().items()}
     tokens = model.item_ids_.values.cast(pl.String).to_list()
-    rows = torch.from_numpy(dataset.token2id(config["ITEM_ID_FIELD"], np.array(tokens)))
+    rows = torch.from_numpy(parts.dataset.token2id(config["ITEM_ID_FIELD"], np.array(tokens)))
     vectors = state["item_embedding.weight"]
     state["item_embedding.weight"] = torch.cat([vectors[:1] * 0, vectors[rows]])
     model.net_.load_state_dict(state)

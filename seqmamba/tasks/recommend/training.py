@@ -95,8 +95,16 @@ class TrainableRecommender(RecommenderParameters):
         return samples, samples.valid  # the reader cut it off already
 
     def _build(self, info: Info) -> nn.Module:
-        settings = self._net_settings()
-        return SIGMANet(info.n_outputs, settings)
+        net = SIGMANet(info.n_outputs, self._net_settings())
+        if self.sparse:
+            loss = losses.resolve_loss(0, info.n_outputs) if self.loss == "auto" else self.loss
+            if loss not in losses.SAMPLED:
+                raise ConfigError(
+                    f"sparse=True needs a loss that draws items ({', '.join(losses.SAMPLED)}); "
+                    f"{loss!r} moves the vectors of all of them."
+                )
+            net.item_embedding.sparse = True
+        return net
 
     def _anchors(self, info: Info) -> Mapping[str, Anchor]:
         return make_baselines()
@@ -115,17 +123,17 @@ class TrainableRecommender(RecommenderParameters):
         h = net.hidden(batch.x, batch.extra["lengths"], batch.extra["at"])  # (B, T, D)
         wanted = batch.y > 0
         h, targets, items = h[wanted], batch.y[wanted], net.item_vectors()
+        rows = net.item_rows()
         name = losses.resolve_loss(len(h), len(items)) if self.loss == "auto" else self.loss
         if name == "softmax":
             return losses.softmax(h, items, targets, self.label_smoothing)
         if name == "softmax_chunked":
             return losses.softmax_chunked(h, items, targets, self.label_smoothing)
         if name == "sampled":
-            return losses.sampled_softmax(h, items, targets, self.n_negatives)
+            return losses.sampled_softmax(h, rows, targets, self.n_negatives)
         if name == "gbce":
-            return losses.gbce(h, items, targets, self.n_negatives, self.calibration)
-        rows = wanted.nonzero()[:, 0]
-        return losses.bpr(h, items, targets, batch.x[rows])
+            return losses.gbce(h, rows, targets, self.n_negatives, self.calibration)
+        return losses.bpr(h, rows, targets, batch.x[wanted.nonzero()[:, 0]])
 
     def _objective(self) -> loop.Objective:
         def measure(net: nn.Module, samples: Samples) -> float:
@@ -284,7 +292,9 @@ class TrainableRecommender(RecommenderParameters):
             fresh = new_vectors(bare.item_vectors(), data, self.item_ids_, items)
             table = torch.cat([bare.item_embedding.weight, fresh])
             size, width = table.shape
-            bare.item_embedding = nn.Embedding(size, width, padding_idx=0, _weight=table)
+            bare.item_embedding = nn.Embedding(
+                size, width, padding_idx=0, sparse=self.sparse, _weight=table
+            )
         if isinstance(ranker, BlendedRanker):
             ranker.anchor.grow(len(items))
 

@@ -172,6 +172,29 @@ def test_the_blend_is_worse_than_neither_part_on_validation(log: pd.DataFrame) -
     assert fitted.history_.best <= min(fitted.anchor_scores_.values()) + 1e-9
 
 
+@pytest.mark.parametrize("loss", ["sampled", "gbce", "bpr"])
+def test_sparse_gradients_learn_as_well_as_dense_ones(log: pd.DataFrame, loss: str) -> None:
+    params: dict[str, Any] = {
+        "loss": loss,
+        "max_epochs": 3,
+        "anchor": None,
+        "d_model": 16,
+        "random_state": 0,
+    }
+    dense = SIGMARecommender(**params).fit(log)
+    sparse = SIGMARecommender(sparse=True, **params).fit(log)
+
+    rows = dense.history_.rows[0], sparse.history_.rows[0]
+    first, last = sparse.history_.rows[0], sparse.history_.rows[-1]
+    assert rows[0]["train_loss"] == pytest.approx(rows[1]["train_loss"], rel=0.05)
+    assert last["train_loss"] < first["train_loss"]
+
+
+def test_sparse_gradients_of_a_full_softmax_are_refused(log: pd.DataFrame) -> None:
+    with pytest.raises(ConfigError, match="moves the vectors of all"):
+        SIGMARecommender(sparse=True, loss="softmax").fit(log)
+
+
 def test_user_ids_never_enter_the_network(log: pd.DataFrame, model: SIGMARecommender) -> None:
     renamed = log.assign(user_id="x" + log.user_id)
 

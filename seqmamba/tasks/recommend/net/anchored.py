@@ -9,6 +9,7 @@ from seqmamba.datasets.samples import Batch
 from seqmamba.metrics import ranking
 from seqmamba.tasks.recommend.baselines import Baseline
 from seqmamba.tasks.recommend.data import SequenceSamples
+from seqmamba.tasks.recommend.net.model import ItemRows
 
 __all__ = ["BLENDS", "BlendedRanker", "blend_scores"]
 
@@ -53,6 +54,11 @@ class BlendedRanker(nn.Module):
         """Return the network's vectors at some positions: (B, T, D)."""
         h: Tensor = self.net.hidden(items, lengths, at)
         return h
+
+    def item_rows(self) -> ItemRows:
+        """Return the network's vectors of items 1..V as a table that is read row by row."""
+        rows: ItemRows = self.net.item_rows()
+        return rows
 
     def item_vectors(self) -> Tensor:
         """Return the network's vectors of items 1..V: (V, D)."""

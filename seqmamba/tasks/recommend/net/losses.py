@@ -5,7 +5,7 @@ Source: recommendation specification, 4.2.
 """
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -13,13 +13,31 @@ from torch.nn import functional
 
 from seqmamba.tasks.recommend.net.exact_softmax import exact_softmax
 
-__all__ = ["LossName", "bpr", "chunked_logsumexp", "gbce", "resolve_loss", "sampled_softmax"]
+__all__ = [
+    "SAMPLED",
+    "LossName",
+    "Rows",
+    "bpr",
+    "chunked_logsumexp",
+    "gbce",
+    "resolve_loss",
+    "sampled_softmax",
+]
 __all__ += ["softmax", "softmax_chunked"]
 
 LossName = Literal["softmax", "softmax_chunked", "sampled", "gbce", "bpr"]
+SAMPLED: tuple[LossName, ...] = ("sampled", "gbce", "bpr")  # read a few rows of the item table
 CHUNK = 8192
 LOGIT_BYTES = 512 * 2**20  # above this the logits are computed in blocks
 MANY_ITEMS = 1_000_000
+
+
+class Rows(Protocol):
+    """Item vectors (V, D) that are looked up: a tensor, or a table with sparse gradients."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, indices: Tensor, /) -> Tensor: ...
 
 
 def resolve_loss(n_targets: int, n_items: int) -> LossName:
@@ -52,7 +70,7 @@ def chunked_logsumexp(h: Tensor, items: Tensor, chunk: int = CHUNK) -> Tensor:
 
 
 def sampled_softmax(
-    h: Tensor, items: Tensor, targets: Tensor, n_negatives: int, weights: Tensor | None = None
+    h: Tensor, items: Rows, targets: Tensor, n_negatives: int, weights: Tensor | None = None
 ) -> Tensor:
     """Return softmax over the target and negatives that the batch shares, corrected for sampling.
 
@@ -72,7 +90,7 @@ def sampled_softmax(
     return (torch.cat([own, logits], 1).logsumexp(1) - own[:, 0]).mean()
 
 
-def gbce(h: Tensor, items: Tensor, targets: Tensor, n_negatives: int, t: float = 0.75) -> Tensor:
+def gbce(h: Tensor, items: Rows, targets: Tensor, n_negatives: int, t: float = 0.75) -> Tensor:
     r"""Return generalised binary cross-entropy with k uniform negatives per row.
 
     .. math:: -\frac{1}{k+1}\Big[\beta \log\sigma(s_y) + \sum_j \log(1 - \sigma(s_j))\Big],
@@ -89,7 +107,7 @@ def gbce(h: Tensor, items: Tensor, targets: Tensor, n_negatives: int, t: float =
     return -total.mean() / (n_negatives + 1)
 
 
-def bpr(h: Tensor, items: Tensor, targets: Tensor, histories: Tensor) -> Tensor:
+def bpr(h: Tensor, items: Rows, targets: Tensor, histories: Tensor) -> Tensor:
     """Return -log sigmoid(s_y - s_j) with one uniform negative outside the row's history.
 
     ``histories`` (M, L) holds item numbers, 0 = none. RecBole adds 1e-10 inside the logarithm;

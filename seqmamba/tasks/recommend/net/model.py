@@ -14,7 +14,7 @@ from seqmamba.nn.branch import State
 from seqmamba.tasks.recommend.net.gated_mamba import FeatureGRU, GatedMamba, MambaMixer, pick
 from seqmamba.tasks.recommend.net.settings import NetSettings
 
-__all__ = ["SIGMANet"]
+__all__ = ["ItemRows", "SIGMANet"]
 
 INIT_STD = 0.02  # released code: embeddings and linear layers
 NORM_EPS = 1e-12  # released code: every LayerNorm
@@ -54,6 +54,10 @@ class SIGMANet(nn.Module):
     def item_vectors(self) -> Tensor:
         """Return the vectors of items 1..V: (V, D)."""
         return self.item_embedding.weight[1:]
+
+    def item_rows(self) -> "ItemRows":
+        """Return the vectors of items 1..V as a table that is read row by row."""
+        return ItemRows(self.item_embedding)
 
     def hidden(self, items: Tensor, lengths: Tensor, at: Tensor) -> Tensor:
         """Return the vectors at some positions: (B, T, D).
@@ -100,6 +104,20 @@ class SIGMANet(nn.Module):
         nn.init.normal_(self.item_embedding.weight, std=INIT_STD)
         with torch.no_grad():
             self.item_embedding.weight[0].zero_()
+
+
+class ItemRows:
+    """Vectors of items 1..V: ``rows[indices]`` looks them up, so that gradients may be sparse."""
+
+    def __init__(self, embedding: nn.Embedding) -> None:
+        self.embedding = embedding
+
+    def __len__(self) -> int:
+        return self.embedding.num_embeddings - 1
+
+    def __getitem__(self, indices: Tensor) -> Tensor:
+        found: Tensor = self.embedding(indices + 1)
+        return found
 
 
 class Layer(nn.Module):
