@@ -1,6 +1,7 @@
 """Write the README's tables from the measured results: python docs/tables.py [--check].
 
-Scores come from ``tasks/scores.csv``, speeds from the newest file of ``kernels/bench/results``.
+Scores come from ``tasks/scores.csv``, motion models from ``tasks/track/sportsmot.csv``, speeds from
+the newest file of ``kernels/bench/results``.
 """
 
 import csv
@@ -17,7 +18,9 @@ README = ROOT / "README.md"
 def main() -> None:
     """Rewrite the tables, or with ``--check`` fail if they are not up to date."""
     text = README.read_text(encoding="utf-8")
-    fresh = _replace(_replace(text, "scores", _scores()), "speeds", _speeds())
+    fresh = text
+    for name, table in (("scores", _scores), ("motions", _motions), ("speeds", _speeds)):
+        fresh = _replace(fresh, name, table())
     if "--check" in sys.argv:
         sys.exit(0 if fresh == text else "README.md is out of date: run python docs/tables.py")
     README.write_text(fresh, encoding="utf-8")
@@ -41,6 +44,28 @@ def _scores() -> str:
         cells = [row["recipe"], row["metric"], row["paper"], _spread(row, "ours_paper")]
         lines.append(f"| {' | '.join([*cells, _spread(row, 'ours_default'), cheap])} |")
     return "".join(f"{line}\n" for line in lines)
+
+
+def _motions() -> str:
+    """Return one line per motion model: overlap of forecasts by horizon, scores of the tracker."""
+    with open(ROOT / "tasks" / "track" / "sportsmot.csv", encoding="utf-8", newline="") as file:
+        measured = {row["metric"]: row for row in csv.DictReader(file)}
+    shown = {
+        **{f"iou_{step}": f"IoU after {step}" for step in (1, 3, 5, 10)},
+        **{name: name for name in ("HOTA", "AssA", "MOTA", "IDF1", "switches")},
+    }
+    models = {"none": "none", "kalman": "Kalman", "linear": "ridge", "value": "MTP (ours)"}
+    lines = [f"| motion | {' | '.join(shown.values())} |", "|---" * (len(shown) + 1) + "|"]
+    for column, model in models.items():
+        cells = [_motion_cell(measured[name], column) for name in shown]
+        lines.append(f"| {model} | {' | '.join(cells)} |")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _motion_cell(row: dict[str, str], column: str) -> str:
+    places = 3 if row["metric"].startswith("iou") else 0 if row["metric"] == "switches" else 2
+    value = f"{float(row[column]):.{places}f}"
+    return f"{value} ± {float(row['sd']):.{places}f}" if column == "value" else value
 
 
 def _spread(row: dict[str, str], name: str) -> str:

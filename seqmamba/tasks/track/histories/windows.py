@@ -171,12 +171,17 @@ class TrackWindows:
         )
 
     def split(self, held_out: float | int) -> tuple["TrackWindows", "TrackWindows"]:
-        """Hold out whole videos, at least one; of a single video its last windows."""
+        """Hold out whole videos, at least one; of a single video its last windows.
+
+        They are spread over the table: neighbours in it tend to be of one kind, and the last ones
+        alone would say nothing of the others.
+        """
         videos = np.unique(self.sequence[self.origins])
         if len(videos) > 1:
             count = round(held_out * len(videos)) if held_out < 1 else int(held_out)
             count = min(max(count, 1), len(videos) - 1)
-            mine = np.isin(self.sequence[self.origins], videos[-count:])
+            spread = np.round(np.linspace(len(videos) - 1, 0, count, endpoint=False)).astype(int)
+            mine = np.isin(self.sequence[self.origins], videos[spread])
         else:
             count = round(held_out * len(self)) if held_out < 1 else int(held_out)
             mine = np.arange(len(self)) >= len(self) - max(count, 1)

@@ -66,3 +66,14 @@ def test_boxes_cut_by_the_border_do_not_blow_up() -> None:
     offsets = scaled_offsets(history, box_scale(history[:, -1])[:, None, None])
 
     assert np.abs(offsets).max() <= LIMIT
+
+
+def test_held_out_videos_are_spread_over_the_table() -> None:
+    windows = TrackWindows.from_table(
+        pl.concat([_line([1, 2, 3], sequence=f"{i:02d}") for i in range(35)]), q=3
+    )
+
+    train, valid = windows.split(0.15)
+
+    assert np.unique(valid.sequence[valid.origins]).tolist() == [8, 15, 21, 28, 35]
+    assert len(train) + len(valid) == len(windows)
