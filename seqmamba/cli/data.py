@@ -1,13 +1,14 @@
-"""``seqmamba data list|show|check``: what is known of public data sets."""
+"""``seqmamba data list|show|fetch|check``: what is known of public data sets."""
 
 from pathlib import Path
 
 import click
 import polars as pl
+from tqdm import tqdm
 
 from seqmamba.cli.answer import show
 from seqmamba.cli.terminal import note
-from seqmamba.datasets import cards
+from seqmamba.datasets import cards, downloads
 
 __all__ = ["command"]
 
@@ -19,7 +20,7 @@ def command() -> click.Command:
 
 @click.group("data", no_args_is_help=True)
 def group() -> None:
-    """List, show and check public data sets; nothing is downloaded."""
+    """List, show, fetch and check public data sets."""
 
 
 @group.command("list")
@@ -46,6 +47,30 @@ def show_card(name: str, as_json: bool) -> None:
     files = [f"{file.path} ({_size(file.bytes)}, sha256 {file.sha256})" for file in card.files]
     facts = {**vars(card), "files": files}
     show({k: v for k, v in facts.items() if v}, command="data show", as_json=as_json)
+
+
+@group.command("fetch")
+@click.argument("name")
+@click.argument("folder", required=False, type=click.Path())
+def fetch_files(name: str, folder: str | None) -> None:
+    """Download the files of the data set NAME into FOLDER and compare their checksums.
+
+    Without FOLDER they go to the data cache. Files that are there already are only checked.
+    """
+    card = cards.card(name)
+    note(f"{card.title}; licence: {card.licence}")
+    with tqdm(unit="B", unit_scale=True, leave=False) as bar:
+
+        def show_progress(path: str, done: int, total: int) -> None:
+            bar.set_description(path, refresh=False)
+            bar.total = total
+            bar.update(done - bar.n)
+
+        found = downloads.fetch(
+            card, None if folder is None else Path(folder), progress=show_progress
+        )
+    for path in found:
+        click.echo(path)
 
 
 @group.command("check")

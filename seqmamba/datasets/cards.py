@@ -1,6 +1,6 @@
 """Data cards: what a public data set is, where it comes from, and whether a copy is the right one.
 
-A card is a YAML file in ``datasets/``. Cards describe and check; nothing here downloads.
+A card is a YAML file in ``datasets/``. Cards describe and check; ``downloads`` fetches.
 """
 
 import dataclasses
@@ -32,6 +32,7 @@ class CardFile:
     path: str  # relative to the folder of the data set
     sha256: str | None  # None: no copy was at hand to take it from
     bytes: int | None
+    url: str | None = None  # None: the original has another form, or asks for consent first
 
 
 @dataclass(frozen=True)
@@ -216,8 +217,10 @@ _OPTIONAL = {"columns", "borders", "notes"}
 
 
 def _parse_file(entry: Any, where: str) -> CardFile:
-    if not isinstance(entry, Mapping) or set(entry) != {"path", "sha256", "bytes"}:
+    if not isinstance(entry, Mapping) or set(entry) - {"url"} != {"path", "sha256", "bytes"}:
         raise ConfigError(f"each file of {where} needs path, sha256 and bytes; got {entry!r}.")
+    if not str(entry.get("url", "https:")).startswith("https:"):
+        raise ConfigError(f"{where}: the address {entry['url']!r} must begin with https:")
     parts = Path(entry["path"]).parts
     if Path(entry["path"]).is_absolute() or ".." in parts:
         raise ConfigError(f"{where}: the path {entry['path']!r} must stay in its folder.")

@@ -1,5 +1,6 @@
 """``seqmamba data``: cards of public data sets."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -53,3 +54,24 @@ def test_real_files_pass_the_check(command: Any, data_dir: Path) -> None:
 
     assert ended.code == 0
     assert ended.out.strip().endswith("ETTh1.csv")
+
+
+def test_fetch_says_where_to_get_what_it_cannot(command: Any) -> None:
+    ended = command("data", "fetch", "ml-1m", "here")
+
+    assert ended.code == 2
+    assert "grouplens.org" in ended.err
+    assert ended.out == ""
+
+
+def test_fetch_is_content_with_files_that_are_there(command: Any, monkeypatch: Any) -> None:
+    content = b"a,b\n"
+    file = cards.CardFile("toy.csv", hashlib.sha256(content).hexdigest(), len(content))
+    toy = cards.Card("toy", "forecast", "Toy", "https://x.org", "CC0", "none", (file,), "csv")
+    monkeypatch.setattr(cards, "card", lambda name: toy)
+    Path("toy.csv").write_bytes(content)
+
+    ended = command("data", "fetch", "toy", ".")
+
+    assert (ended.code, ended.out) == (0, "toy.csv\n")
+    assert "CC0" in ended.err
