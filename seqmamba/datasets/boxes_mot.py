@@ -71,7 +71,7 @@ def write_mot(table: pl.DataFrame, path: str | Path) -> None:
 
     Ids move up by one where the table has an id 0, since the format counts from 1.
     """
-    boxes = table.select(BOX).to_numpy()
+    boxes = table.select(BOX).to_numpy().round(2)  # so that x2 = left + width is as exact as x1
     ids = table["track_id"].to_numpy()
     ids = ids + 1 if len(ids) and ids.min() == 0 else ids
     rows = np.column_stack(

@@ -239,7 +239,7 @@ class MotionVerbs:
         ----------
         X : path, folder, table or array
         frames : path or None
-            Folder with the images of the video; None = a blank canvas.
+            Folder with the images of the video, or the video; None = a blank canvas.
         sequence : str or None
             Video to draw; None = the first.
         first, last : int

@@ -1,6 +1,7 @@
 """Pictures of tracks: boxes and trails on a blank canvas or on the frames of the video."""
 
 import colorsys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ class Movie:
     size : (int, int) or None
         Of the image in pixels; None = what the boxes need.
     frames : path or None
-        Folder of images, in the order of their names, as background.
+        Folder of images, in the order of their names, or a video (needs OpenCV), as background.
     trail : int
         Frames that a trail shows.
     scale : float
@@ -72,7 +73,7 @@ class Movie:
         numbers = np.unique(np.concatenate([t["frame"].to_numpy() for _, t in self.panels]))
         if not len(numbers):
             raise DataError("there are no boxes to draw")
-        backgrounds = _images(self.frames)
+        backgrounds = _backgrounds(self.frames, int(numbers[-1]))
         width, height = self._canvas()
         drawn = []
         for number in numbers[-1:] if last_only else range(numbers[0], numbers[-1] + 1):
@@ -102,7 +103,8 @@ class Movie:
         if background is None:
             panel = Image.new("RGB", size, PAPER)
         else:
-            panel = Image.open(background).convert("RGB").resize(size)
+            picture = Image.open(background) if isinstance(background, Path) else background
+            panel = picture.convert("RGB").resize(size)
         draw = ImageDraw.Draw(panel)
         recent = table.filter(pl.col("frame").is_between(number - self.trail, number))
         for (track,), part in recent.sort("frame").group_by("track_id", maintain_order=True):
@@ -157,14 +159,33 @@ def _tag(draw: Any, corner: tuple[float, float], text: str, shade: Any, font: An
     draw.text((corner[0] + 1, corner[1] - height), text, fill=(255, 255, 255), font=font)
 
 
-def _images(folder: Path | None) -> dict[int, Path]:
-    """Return the images of a folder by frame number, from 1 in the order of their names."""
-    if folder is None:
+def _backgrounds(source: Path | None, last: int) -> Mapping[int, Any]:
+    """Return files or images by frame number, from 1."""
+    if source is None:
         return {}
-    found = sorted(f for f in folder.iterdir() if f.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    if not source.exists():
+        raise FileNotFoundError(f"no folder of images or video {source}")
+    if source.is_file():
+        return dict(enumerate(_video_frames(source, last), 1))
+    found = sorted(f for f in source.iterdir() if f.suffix.lower() in (".jpg", ".jpeg", ".png"))
     if not found:
-        raise DataError(f"{folder} holds no .jpg or .png images", where=str(folder))
+        raise DataError(f"{source} holds no .jpg or .png images", where=str(source))
     return dict(enumerate(found, 1))
+
+
+def _video_frames(path: Path, last: int) -> Iterator[Any]:
+    """Give the first ``last`` images of a video."""
+    cv2 = _opencv(path)
+    Image, _, _ = _pillow()
+    video = cv2.VideoCapture(str(path))
+    if not video.isOpened():
+        raise DataError(f"{path} is no video that OpenCV can read", where=str(path))
+    for _ in range(last):
+        good, pixels = video.read()
+        if not good:
+            break
+        yield Image.fromarray(pixels[:, :, ::-1])  # OpenCV holds blue first
+    video.release()
 
 
 def _pillow() -> tuple[Any, Any, Any]:
@@ -177,14 +198,19 @@ def _pillow() -> tuple[Any, Any, Any]:
     return Image, ImageDraw, ImageFont
 
 
-def _write_video(path: Path, pictures: list[Any], fps: float) -> None:
+def _opencv(path: Path) -> Any:
     try:  # a large package that only videos need
         import cv2  # type: ignore[import-not-found,unused-ignore]  # optional, untyped
     except ImportError as error:
         raise MissingPackageError(
-            f"{path.name} needs OpenCV: pip install opencv-python-headless, or write a .gif."
+            f"{path.name} needs OpenCV: pip install opencv-python-headless, or use images."
         ) from error
+    return cv2
+
+
+def _write_video(path: Path, pictures: list[Any], fps: float) -> None:
+    cv2 = _opencv(path)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, pictures[0].size)
     for picture in pictures:
-        writer.write(np.asarray(picture)[:, :, ::-1].copy())  # OpenCV holds blue first
+        writer.write(np.asarray(picture)[:, :, ::-1].copy())
     writer.release()

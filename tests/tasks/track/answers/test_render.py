@@ -46,6 +46,19 @@ def test_images_of_the_video_are_the_background(tracks: pl.DataFrame, tmp_path: 
         assert picture.getpixel((picture.width - 1, picture.height - 1)) == (200, 0, 0)
 
 
+def test_a_video_is_written_and_drawn_upon(tracks: pl.DataFrame, tmp_path: Path) -> None:
+    pytest.importorskip("cv2")
+    video = movie(tracks).save(tmp_path / "plain.mp4")
+
+    path = movie(tracks.filter(pl.col("frame") <= 3), images=str(video)).save(tmp_path / "b.gif")
+
+    with Image.open(path) as picture:
+        assert picture.n_frames == 3
+    (tmp_path / "no.mp4").write_text("no video")
+    with pytest.raises(DataError, match="is no video"):
+        movie(tracks, images=str(tmp_path / "no.mp4")).save(tmp_path / "c.png")
+
+
 def test_detections_without_track_are_grey(tracks: pl.DataFrame, tmp_path: Path) -> None:
     path = movie(tracks.with_columns(track_id=pl.lit(-1))).save(tmp_path / "a.png")
 
@@ -60,5 +73,7 @@ def test_what_cannot_be_drawn_is_named(tracks: pl.DataFrame, tmp_path: Path) -> 
         movie(tracks, sequence="x")
     with pytest.raises(DataError, match="there are no boxes to draw"):
         movie(tracks, first=500).save(tmp_path / "a.gif")
+    with pytest.raises(FileNotFoundError, match="no folder of images or video"):
+        movie(tracks, images=str(tmp_path / "absent")).save(tmp_path / "a.gif")
     with pytest.raises(DataError, match="holds no"):
         movie(tracks, images=str(tmp_path)).save(tmp_path / "a.gif")
