@@ -70,7 +70,8 @@ def read_panel(
         if panel is not None:
             return panel, roles
     records, groups = read_records(frame, columns, roles, options)
-    frequency = _frequency(options, records.stamps, records.codes, records.ids, columns.time)
+    named = roles.time or columns.time  # the column as the table has it, for messages
+    frequency = _frequency(options, records.stamps, records.codes, records.ids, named)
     return group_records(records, groups, frequency, columns, options), roles
 
 
@@ -88,7 +89,7 @@ def _read_wide(
         stamps, frame = stamps[order], frame[order]
     ids = tuple(sorted(roles.values))
     zeros = np.zeros(len(stamps), np.int64)
-    frequency = _frequency(options, stamps, zeros, (ids[0],), columns.time)
+    frequency = _frequency(options, stamps, zeros, (ids[0],), roles.time or columns.time)
     if options.last is not None and options.last < frame.height and ids == options.known:
         stamps, frame = stamps.tail(options.last), frame.tail(options.last)
     values = _numbers(frame, [*ids, *columns.hist, *columns.futr], options.na_values)

@@ -190,3 +190,9 @@ def test_a_series_lies_in_one_group() -> None:
 
     with pytest.raises(DataError, match="series 'b' lies in two groups"):
         read(table, Columns(group="plant"), grouping="column")
+
+
+@pytest.mark.parametrize("grouping", ["all", "each"])
+def test_a_single_row_is_named_by_the_column_of_the_file(grouping: str) -> None:
+    with pytest.raises(DataError, match="no series has two different stamps in 'date'"):
+        read(TABLE[:1].rename({"ds": "date"}), grouping=grouping)
