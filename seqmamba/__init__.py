@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from seqmamba.environment import info
     from seqmamba.tasks import load
     from seqmamba.tasks.ecg.estimator import ECGClassifier
+    from seqmamba.tasks.chaos.estimator import PhyxMambaForecaster
     from seqmamba.tasks.forecast.estimator import SMambaForecaster
     from seqmamba.tasks.recommend.estimator import SIGMARecommender
     from seqmamba.tasks.track.estimator import MotionPredictor
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ECGClassifier",
     "MotionPredictor",
+    "PhyxMambaForecaster",
     "SIGMARecommender",
     "SMambaForecaster",
     "Tracker",
@@ -29,6 +31,7 @@ __all__ = [
 _HOMES = {
     "ECGClassifier": "seqmamba.tasks.ecg.estimator",
     "MotionPredictor": "seqmamba.tasks.track.estimator",
+    "PhyxMambaForecaster": "seqmamba.tasks.chaos.estimator",
     "SIGMARecommender": "seqmamba.tasks.recommend.estimator",
     "SMambaForecaster": "seqmamba.tasks.forecast.estimator",
     "Tracker": "seqmamba.tasks.track.online.tracker",

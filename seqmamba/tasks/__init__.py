@@ -13,8 +13,10 @@ __all__ = ["TASKS", "Task", "get_task", "load"]
 
 _OURS = {
     "forecast": "seqmamba.tasks.forecast:TASK",
+    "chaos": "seqmamba.tasks.chaos:TASK",
     "recommend": "seqmamba.tasks.recommend:TASK",
     "track": "seqmamba.tasks.track:TASK",
+    "mil": "seqmamba.tasks.mil:TASK",
     "ecg": "seqmamba.tasks.ecg:TASK",
 }
 

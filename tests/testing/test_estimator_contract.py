@@ -19,7 +19,15 @@ DIFFERENCES: dict[str, dict[str, Any]] = {
         "channels_are_fixed": False,
         "small": {"d_model": 8, "windows_per_epoch": 64},
     },
-    "chaos": {"small": {"head_epochs": 0, "forcing_epochs": 0, "n_features": 50}},
+    "chaos": {  # one stage of training; a horizon at which no setting need be searched for long
+        "small": {
+            "head_epochs": 0,
+            "forcing_epochs": 0,
+            "n_features": 50,
+            "validation_starts": 4,
+            "validation_steps": 20,
+        },
+    },
     "recommend": {  # the test part is what fit held out; predict takes users
         "channels_are_fixed": False,
         "question": classmethod(some_users),

@@ -1,0 +1,1 @@
+"""Chaotic systems: equations with their known exponents, and orbits of them."""

@@ -1,0 +1,1 @@
+"""What a fitted forecaster answers: forecasts, scores, intervals, reports."""

@@ -1,0 +1,140 @@
+"""Scores of rollouts from many starts: network, anchor, baselines, and the floor."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from seqmamba.errors import ConfigError, DataError
+from seqmamba.metrics.chaos import (
+    METRICS,
+    nrmse_by_lead,
+    smape_by_lead,
+    valid_steps,
+    valid_steps_smape,
+)
+from seqmamba.metrics.metric import skill
+from seqmamba.metrics.score import named
+from seqmamba.tasks.chaos.reading import check_channels, ordered
+from seqmamba.tasks.chaos.windows import TrajectoryWindows
+from seqmamba.train.anchor import Anchored
+
+if TYPE_CHECKING:
+    from seqmamba.tasks.chaos.estimator import PhyxMambaForecaster
+
+__all__ = ["Paths", "evaluate", "figures", "rollouts"]
+
+Array = NDArray[np.float64]
+
+
+class Paths:
+    """Truth and forecasts from the same starts, in the user's units.
+
+    Parameters
+    ----------
+    truth : array (M, h, V)
+    context : array (M, n, kept)
+        Scaled.
+    forecasts : dict of str to array (M, h, V)
+    diverged : dict of str to int
+    """
+
+    def __init__(self, truth: Array, context: Array) -> None:
+        self.truth, self.context = truth, context
+        self.forecasts: dict[str, Array] = {}
+        self.diverged: dict[str, int] = {}
+
+    def add(self, name: str, path: Array, diverged: Any = 0) -> None:
+        """Set another forecast beside."""
+        self.forecasts[name] = path
+        self.diverged[name] = int(np.sum(diverged))
+
+
+def evaluate(
+    model: "PhyxMambaForecaster",
+    X: Any,
+    y: Any,
+    metrics: Sequence[str] | None,
+    h: int,
+    starts: int,
+) -> pl.DataFrame:
+    """Return one row per metric."""
+    if h < 1 or starts < 1:
+        raise ConfigError(f"h and starts must be at least 1, got {h!r} and {starts!r}.")
+    wanted = named(metrics, METRICS)
+    paths = rollouts(model, X, y, h, starts)
+    found = {name: figures(model, paths, name) for name in paths.forecasts}
+    cheap = [name for name in found if name not in ("value", "anchor", "floor")]
+    rows = []
+    for name, metric in wanted.items():
+        values = {label: figure[name] for label, figure in found.items()}
+        pick = max if metric.greater_is_better else min
+        best = pick(cheap, key=lambda label: values[label])
+        row = {"metric": name, "value": values["value"], "baseline": values[best]}
+        most = h * model.dt_ / model.lyapunov_time_ if metric.greater_is_better else 1.0
+        row["skill"] = skill(values["value"], values[best], metric, best=most)
+        row |= {"best_baseline": best, **{k: v for k, v in values.items() if k != "value"}}
+        rows.append({**row, "unit": _unit(model, metric.unit)})
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def rollouts(model: "PhyxMambaForecaster", X: Any, y: Any, h: int, starts: int) -> Paths:
+    """Roll the network, its anchor and every baseline from the same starts."""
+    context, scaled = _windows(model, X).rollouts(starts, h)
+    if y is not None:
+        scaled = _windows(model, y).rollouts(starts, h)[1]
+        if scaled.shape[:2] != (len(context), scaled.shape[1]):
+            raise DataError("y must hold the same orbits as X, row by row.")
+    paths = Paths(model._scale.invert(scaled), context)
+    h = scaled.shape[1]
+    mine = model._roll(model.net_, context, h)
+    paths.add("value", model._scale.invert(mine.path), mine.diverged)
+    for name, baseline in _beside(model).items():
+        rolled = model._roll(baseline, context, h)
+        paths.add(name, model._scale.invert(rolled.path), rolled.diverged)
+    still = np.repeat(context[:, -1:], h, axis=1)
+    paths.add("persistence", model._scale.invert(still))
+    # another piece of the same orbit: what a forecast is worth that only knows the climate
+    paths.add("floor", np.roll(paths.truth, max(len(paths.truth) // 2, 1), axis=0))
+    return paths
+
+
+def _windows(model: "PhyxMambaForecaster", source: Any) -> TrajectoryWindows:
+    found = model._orbits(source)
+    check_channels(model.info_.feature_names, found)
+    segments = [model._scale.apply(s) for s in ordered(found, model.info_.feature_names)]
+    return TrajectoryWindows.over(segments, model._shape, model.info_)
+
+
+def _beside(model: "PhyxMambaForecaster") -> Mapping[str, Any]:
+    return {"anchor": model.net_.anchor} if isinstance(model.net_, Anchored) else {}
+
+
+def figures(model: "PhyxMambaForecaster", paths: Paths, name: str) -> dict[str, float]:
+    """Return every metric of one forecast."""
+    truth, path = paths.truth, paths.forecasts[name]
+    kept = model._scale.kept
+    scale = model.spread_[kept]
+    per_time = model.dt_ / model.lyapunov_time_
+    valid = valid_steps(truth[..., kept], path[..., kept], scale) * per_time
+    smape = smape_by_lead(truth, path)
+    error = nrmse_by_lead(truth[..., kept], path[..., kept], scale)
+    return {
+        "vpt": float(valid.mean()),
+        "vpt_median": float(np.median(valid)),
+        "vpt_p10": float(np.quantile(valid, 0.1)),
+        "vpt_smape": float(valid_steps_smape(truth, path).mean() * per_time),
+        "one_step": float(np.abs(truth[:, 0] - path[:, 0]).mean()),
+        "nrmse": float(error.mean()),
+        "smape": float(smape[:, -1].mean()),
+        "diverged": float(paths.diverged[name]),
+    }
+
+
+def _unit(model: "PhyxMambaForecaster", unit: str) -> str:
+    if not unit.startswith("Lyapunov"):
+        return unit
+    source = "estimated" if model.lyapunov_is_estimate_ else "given"
+    return f"{unit} of {model.lyapunov_time_:.4g} ({source})"

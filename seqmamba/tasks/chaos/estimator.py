@@ -1,0 +1,358 @@
+"""The chaotic forecaster: one orbit in, rollouts out, around the PhyxMamba network."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from seqmamba.base import BaseEstimator
+from seqmamba.datasets.samples import Batch, Info, Samples
+from seqmamba.datasets.trajectories import Trajectories, read_trajectories
+from seqmamba.metrics.chaos import nrmse_by_lead, valid_steps
+from seqmamba.nn import Encoder
+from seqmamba.tasks.chaos.answers.forecast import forecast
+from seqmamba.tasks.chaos.facts import (
+    describe,
+    estimated_lyapunov_time,
+    refuse_short,
+    window_shape,
+)
+from seqmamba.tasks.chaos.forcing import force
+from seqmamba.tasks.chaos.foundation import denoised, left_over
+from seqmamba.tasks.chaos.maps.anchors import PERFECT, MapAnchor
+from seqmamba.tasks.chaos.maps.ridge import RidgeMap
+from seqmamba.tasks.chaos.maps.smoothing import smooth
+from seqmamba.tasks.chaos.net.losses import patch_loss
+from seqmamba.tasks.chaos.net.model import PhyxMamba
+from seqmamba.tasks.chaos.net.rollout import Rollout, roll
+from seqmamba.tasks.chaos.net.tokens import PatchTokens
+from seqmamba.tasks.chaos.parameters import PRESETS, ForecasterParameters
+from seqmamba.tasks.chaos.reading import ChannelScale, check_channels, ordered
+from seqmamba.tasks.chaos.verbs import ForecasterVerbs
+from seqmamba.tasks.chaos.windows import TrajectoryWindows, WindowShape
+from seqmamba.train.anchor import Anchor, Anchored
+from seqmamba.train.loop import Objective
+
+__all__ = ["PhyxMambaForecaster"]
+
+Array = NDArray[np.float64]
+
+VALID_WINDOWS = 256  # of the validation loss
+KINDS = {"ngrc": "monomials", "rff": "fourier"}
+
+
+@dataclass(eq=False, repr=False)
+class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
+    """Forecast a chaotic system for as long as chaos allows, and stay on its attractor after that.
+
+    PhyxMamba (Liu et al., arXiv 2505.23863) reads a context of delayed patches with a stack of
+    Mamba-2 layers and rolls its own answers on. By default the network stands on the best ridge map
+    (NG-RC or random Fourier features) and learns what that leaves over; ``anchor=None`` is the
+    paper's network.
+
+    Data: a table (columns are channels; time and orbit columns if there), a path, an array
+    (rows, channels), or several arrays. Rows are equally spaced.
+
+    Fitted attributes besides the shared ones: ``delay_dim_``, ``delay_lag_``, ``patch_``,
+    ``center_``, ``spread_``, ``dt_``, ``lyapunov_time_``, ``context_`` (last rows of the data).
+
+    Examples
+    --------
+    >>> from seqmamba.datasets import simulate
+    >>> x = simulate.lorenz63(n_steps=600, dt=0.04)
+    >>> model = PhyxMambaForecaster(max_epochs=1, forcing_epochs=0, n_features=50, random_state=0)
+    >>> model.fit(x).predict(h=7).shape
+    (7, 3)
+    """
+
+    _task: ClassVar[str] = "chaos"
+    _state_names: ClassVar[tuple[str, ...]] = (
+        "center_", "spread_", "dt_", "lyapunov_time_", "lyapunov_is_estimate_", "context_",
+        "context_end_", "source_", "smoothing_",
+    )  # fmt: skip
+    _default_learning_rate: ClassVar[float] = 1e-3
+    _default_val_size: ClassVar[float | int] = 0.15
+
+    # -- what the presets say ------------------------------------------------------------------
+
+    def _resolved(self, name: str) -> Any:
+        """Return a parameter, from the preset where it is "auto"."""
+        value = getattr(self, name)
+        return PRESETS[self.preset][name] if value == "auto" else value
+
+    @property
+    def delay_dim_(self) -> int:
+        """Delayed values per channel."""
+        return int(self.info_.extra["delay_dim"])
+
+    @property
+    def delay_lag_(self) -> int:
+        """Rows between two delayed values."""
+        return int(self.info_.extra["delay_lag"])
+
+    @property
+    def patch_(self) -> int:
+        """Rows per token."""
+        return int(self.info_.extra["patch"])
+
+    # -- hooks of the base ---------------------------------------------------------------------
+
+    def _read(self, X: Any, y: Any, fit: bool, **tables: Any) -> TrajectoryWindows:
+        """Read orbits; with ``fit=True`` learn scale, embedding and clock from them."""
+        found = self._orbits(X, split_jumps=fit)
+        if fit:
+            return self._learn(found)
+        check_channels(self.info_.feature_names, found)
+        segments = [self._scale.apply(s) for s in ordered(found, self.info_.feature_names)]
+        return TrajectoryWindows.over(segments, self._shape, self.info_)
+
+    def _orbits(self, X: Any, *, split_jumps: bool = False) -> Trajectories:
+        return read_trajectories(
+            X, id_col=self.id_col, time_col=self.time_col, split_jumps=split_jumps
+        )
+
+    def _learn(self, found: Trajectories) -> TrajectoryWindows:
+        share = self._held_out_share(found.n_rows)
+        training = [s[: len(s) - math.ceil(len(s) * share)] for s in found.segments]
+        identity = self._resolved("normalize") == "none"
+        scale = ChannelScale.learn(training, found.names, is_identity=identity)
+        self.center_, self.spread_ = scale.center, scale.spread
+        segments = [scale.apply(s) for s in found.segments]
+        info = describe(
+            found,
+            segments,
+            input_size=self.input_size,
+            patch=self.patch,
+            delay_dim=self.delay_dim,
+            delay_lag=self.delay_lag,
+        )
+        shape = window_shape(info, self.input_size)
+        refuse_short(found, shape, self.input_size)
+        self.dt_ = float(self.dt or found.dt or 1.0)
+        self.lyapunov_is_estimate_ = self.lyapunov_time is None
+        self.lyapunov_time_ = self.lyapunov_time or estimated_lyapunov_time(
+            max(segments, key=len), self.dt_, self.input_size
+        )
+        self.context_ = found.segments[-1][-(shape.lead + shape.context) :]
+        self.context_end_ = found.ends[-1]
+        self.source_ = [found.like.library, found.shape, found.dt is not None]
+        self.smoothing_ = 0.0
+        return TrajectoryWindows.over(segments, shape, info)
+
+    @property
+    def _shape(self) -> WindowShape:
+        return window_shape(self.info_, self.input_size)
+
+    @property
+    def _scale(self) -> ChannelScale:
+        return ChannelScale(
+            self.center_, self.spread_, is_identity=self._resolved("normalize") == "none"
+        )
+
+    def _held_out_share(self, rows: int) -> float:
+        held_out = self._default_val_size if self.val_size is None else self.val_size
+        return held_out if held_out < 1 else held_out / rows
+
+    def _build(self, info: Info) -> nn.Module:
+        kept, patch = int(info.extra["kept"]), int(info.extra["patch"])
+        shape = window_shape(info, self.input_size)
+        d_model = self._resolved("d_model")
+        tokens = PatchTokens(
+            kept,
+            d_model,
+            patch=patch,
+            delay_dim=int(info.extra["delay_dim"]),
+            delay_lag=int(info.extra["delay_lag"]),
+            lead=shape.lead,
+            pad=self._resolved("pad"),
+            dropout=self._resolved("dropout"),
+        )
+        encoder = Encoder.preset(
+            "phyxmamba",
+            d_model=d_model,
+            n_layers=self._resolved("n_layers"),
+            d_state=self._resolved("d_state"),
+            backend=self.backend,
+        )
+        return PhyxMamba(
+            tokens,
+            encoder,
+            channels=kept,
+            patch=patch,
+            n_ahead=self._resolved("n_ahead"),
+            target=self._resolved("target"),
+            is_residual=self.anchor_ is not None,
+        )
+
+    def _anchors(self, info: Info) -> Mapping[str, Anchor]:
+        kept, patch = int(info.extra["kept"]), int(info.extra["patch"])
+        return {
+            name: MapAnchor(
+                cast(Any, kind), kept, patch, reach=self.input_size, n_features=self.n_features
+            )
+            for name, kind in KINDS.items()
+        }
+
+    def _split(self, samples: Samples) -> tuple[Samples, Samples | None]:
+        """Cut off the last rows; their windows are thinned, as rollouts judge and not the loss."""
+        train, valid = super()._split(samples)
+        if isinstance(valid, TrajectoryWindows):
+            valid = valid.thinned(VALID_WINDOWS)
+        return train, valid
+
+    def _prepare(self, train: Samples, valid: Samples | None) -> None:
+        """Choose the anchor; the network's outputs are measured in what that leaves over."""
+        assert isinstance(train, TrajectoryWindows)
+        super()._prepare(train, valid)
+        net = self._net
+        if not isinstance(self.net_, Anchored):
+            if self._resolved("target") == "delta":
+                nn.init.zeros_(net.decoder.weight)
+                nn.init.zeros_(net.decoder.bias)
+            return
+        anchor = self.net_.anchor
+        assert isinstance(anchor, MapAnchor)
+        if self.denoise and isinstance(valid, TrajectoryWindows):
+            self._denoise(anchor, train, valid)
+        for part in (train, valid):
+            if isinstance(part, TrajectoryWindows):
+                part.anchored = anchor.over(part.segments)
+        net.scale.copy_(torch.from_numpy(left_over(train, anchor.map.reach)))
+
+    def _denoise(
+        self, anchor: MapAnchor, train: TrajectoryWindows, valid: TrajectoryWindows
+    ) -> None:
+        """Stand on a map of smoothed orbits, where validation gains by it."""
+        raw = anchor.map
+        contexts, truth = valid.rollouts(self.validation_starts, self.validation_steps)
+
+        def score(map_: RidgeMap, ratio: float) -> float:
+            anchor.take(map_)
+            self.smoothing_ = ratio
+            return self._error(anchor, contexts, truth)
+
+        before = self.anchor_scores_[cast(str, self.anchor_)]
+        found = denoised(anchor, train, before, score, force=self.denoise is True)
+        anchor.take(raw if found is None else found.map)
+        self.smoothing_ = 0.0 if found is None else found.ratio
+        if found is not None:
+            self.anchor_scores_["denoised"] = found.score
+            train.segments, train.values = found.segments, np.concatenate(found.segments)
+
+    @property
+    def _net(self) -> PhyxMamba:
+        """The network itself, without its anchor."""
+        inner = self.net_.net if isinstance(self.net_, Anchored) else self.net_
+        return cast(PhyxMamba, inner)
+
+    def _epoch_samples(self) -> int | None:
+        wanted: int | None = self._resolved("windows_per_epoch")
+        return wanted
+
+    # -- losses --------------------------------------------------------------------------------
+
+    def _loss(self, net: nn.Module, batch: Batch) -> Tensor:
+        """Stage 1: the patch behind each token, from true tokens."""
+        truth = batch.y
+        assert truth is not None
+        inner = cast(PhyxMamba, net.net if isinstance(net, Anchored) else net)
+        anchored = batch.extra.get("anchored")
+        if net.training:
+            batch = self._with_noise(batch)
+        first, further = inner.look_ahead(batch)
+        target = truth
+        if anchored is not None:
+            target = (truth - anchored) / inner.scale
+            first = first / inner.scale
+            further = [y / inner.scale for y in further]
+        return patch_loss(first, further, target.to(first.dtype), self.ahead_weight)
+
+    def _with_noise(self, batch: Batch) -> Batch:
+        noise = self._resolved("noise")
+        if noise == 0:
+            return batch
+        size = noise / self._unit().to(batch.x)
+        return replace(batch, x=batch.x + size * torch.randn_like(batch.x))
+
+    def _unit(self) -> Tensor:
+        """Return the factor that brings the network's units to unit variance: (V,)."""
+        if self._resolved("normalize") == "zscore":
+            return torch.ones(int(self._scale.kept.sum()))
+        return torch.from_numpy(1 / np.sqrt(self.spread_[self._scale.kept] ** 2 + 1e-6))
+
+    def _bound(self) -> float:
+        if self._resolved("normalize") == "zscore":
+            return self.clip_sigma
+        return float(np.max(np.abs(self.center_) + self.clip_sigma * self.spread_))
+
+    # -- validation by rollouts ----------------------------------------------------------------
+
+    def _objective(self) -> Objective:
+        """Validate by how long rollouts stay valid; the error over all leads breaks ties."""
+        calls = {"n": 0}
+
+        def measure(net: nn.Module, samples: Samples) -> float:
+            assert isinstance(samples, TrajectoryWindows)
+            if isinstance(net, Anchored | PhyxMamba):
+                calls["n"] += 1
+                if (calls["n"] - 1) % self._resolved("validate_every"):
+                    return math.inf
+            return self._rollout_error(net, samples)
+
+        return measure
+
+    def _rollout_error(self, net: nn.Module, samples: TrajectoryWindows) -> float:
+        found = samples.rollouts(self.validation_starts, self.validation_steps)
+        return self._error(net, *found)
+
+    def _error(self, net: nn.Module, context: Array, truth: Array) -> float:
+        path = self._roll(net, context, truth.shape[1]).path
+        unit = 1 / self._unit().numpy()
+        valid = valid_steps(truth, path, unit).mean() / truth.shape[1]
+        error = np.minimum(nrmse_by_lead(truth, path, unit), 2.0).mean()
+        return float(-valid + 1e-3 * error)
+
+    def _roll(self, net: nn.Module, context: Array, h: int, *, smooths: bool = True) -> Rollout:
+        """Roll scaled contexts (B, n, kept) on, smoothed where the model was fitted so."""
+        if self.smoothing_ and smooths:
+            anchor = net.anchor if isinstance(net, Anchored) else net
+            context = smooth(cast(MapAnchor, anchor).map, context, self.smoothing_)
+        shape = self._shape
+        keep = max(shape.lead + shape.context, self.input_size)
+        return roll(net, context, h, keep=keep, bound=self._bound())
+
+    def _finish(self, train: Samples, valid: Samples | None) -> None:
+        """Force the network with its own answers, unless its rollouts are valid to their end."""
+        assert isinstance(train, TrajectoryWindows)
+        if self.history_.best > PERFECT or valid is None:
+            force(self, train, cast(TrajectoryWindows | None, valid))
+        self.net_.eval()
+
+    # -- answers -------------------------------------------------------------------------------
+
+    # a rollout answers with rows that follow, and not with one output per sample
+    def predict(self, X: Any = None, *, h: int = 300) -> Any:
+        """Forecast the rows behind a context.
+
+        Parameters
+        ----------
+        X : table, path, array, several arrays, or None
+            Contexts: the last rows of each orbit count. None = the end of the data of ``fit``.
+            Shorter ones than ``input_size`` (and the delayed rows before it) are read as they are,
+            from one patch on.
+        h : int
+            Rows to forecast.
+
+        Returns
+        -------
+        array (h, V), array (n, h, V), or table ``[unique_id,] step, [ds,] channels``
+            As the data came in.
+        """
+        check_is_fitted(self, "net_")
+        return forecast(self, X, h)

@@ -1,0 +1,144 @@
+"""What the network stands on: the chosen anchor, its noise reduction, the baselines beside it."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqmamba.tasks.chaos.maps.anchors import PERFECT, MapAnchor, newest_rows
+from seqmamba.tasks.chaos.maps.features import n_monomials
+from seqmamba.tasks.chaos.maps.ridge import MapSetting, RidgeMap
+from seqmamba.tasks.chaos.maps.smoothing import smooth_segments
+from seqmamba.tasks.chaos.windows import TrajectoryWindows
+
+__all__ = ["Denoised", "denoised", "left_over"]
+
+Array = NDArray[np.float64]
+
+RATIOS = (4.0, 64.0, 1024.0)
+MARGIN = 0.01  # of the validation horizon, by which smoothing must gain
+MAX_CHANNELS = 8
+SEARCH_ROWS = 2_000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Denoised:
+    """A map that was fitted on smoothed orbits.
+
+    Parameters
+    ----------
+    map : RidgeMap
+    ratio : float
+        Of :func:`seqmamba.tasks.chaos.maps.smoothing.smooth`.
+    score : float
+        Validation objective with smoothed contexts.
+    segments : tuple of array
+        The smoothed training orbits.
+    """
+
+    map: RidgeMap
+    ratio: float
+    score: float
+    segments: tuple[Array, ...]
+
+
+def denoised(
+    anchor: MapAnchor,
+    train: TrajectoryWindows,
+    raw_score: float,
+    score: Callable[[RidgeMap, float], float],
+    *,
+    force: bool,
+) -> Denoised | None:
+    """Fit maps and smooth the training orbits by turns; None where that does not help.
+
+    A map that is fitted on noisy rows is biased, and smoothing by a biased map is too: both get
+    better by turns, while the smoother trusts the map more and more.
+
+    Parameters
+    ----------
+    raw_score : float
+        Validation objective of the anchor without smoothing.
+    score : callable (map, ratio) -> float
+        Validation objective with contexts smoothed by the map.
+    force : bool
+        Take the best, whether or not it beats the anchor.
+    """
+    channels = train.segments[0].shape[1]
+    if not force and (raw_score <= PERFECT or channels > MAX_CHANNELS):
+        return None
+    few = newest_rows(train.segments, SEARCH_ROWS)
+    best: tuple[float, MapSetting, float] | None = None
+    for setting in _settings(anchor.map.setting, channels):
+        for map_, ratio, _ in _turns(RidgeMap(setting, channels), few):
+            if ratio == RATIOS[0]:
+                continue  # a first step, never the best
+            found = score(map_, ratio)
+            if best is None or found < best[0]:
+                best = (found, setting, ratio)
+    assert best is not None
+    log.info("noise reduction: objective %.4f, without %.4f", best[0], raw_score)
+    if not force and best[0] > raw_score - MARGIN:
+        return None
+    *_, (map_, ratio, smoothed) = _turns(RidgeMap(best[1], channels), train.segments, best[2])
+    return Denoised(map_, ratio, score(map_, ratio), tuple(smoothed))
+
+
+def _turns(
+    map_: RidgeMap, segments: tuple[Array, ...] | list[Array], last: float = RATIOS[-1]
+) -> Iterator[tuple[RidgeMap, float, list[Array]]]:
+    """Yield the map after each ratio, with the orbits that it was fitted on."""
+    map_.fit(segments)
+    for ratio in RATIOS:
+        smoothed = smooth_segments(map_, segments, ratio)
+        map_.fit(smoothed)
+        yield map_, ratio, smoothed
+        if ratio >= last:
+            return
+
+
+def _settings(chosen: MapSetting, channels: int) -> Iterator[MapSetting]:
+    """Yield maps that smoothing may build on: short memory, as it has no noise to average over."""
+    yield replace(chosen, n_features=min(chosen.n_features, 400), ridge=max(chosen.ridge, 1e-7))
+    if channels == 1:
+        for delays in (4, 8):
+            length = 0.5 * float(np.sqrt(delays))
+            yield MapSetting("fourier", delays, 1, n_features=400, length_scale=length, ridge=1e-7)
+        return
+    for degree in (3, 5):
+        if n_monomials(channels, degree) <= 300:
+            yield MapSetting("monomials", 1, 1, degree, ridge=1e-7)
+    length = 1.4 * float(np.sqrt(channels))
+    yield MapSetting("fourier", 1, 1, n_features=300, length_scale=length, ridge=1e-7)
+
+
+def left_over(train: TrajectoryWindows, reach: int) -> Array:
+    """Return the deviation of truth from the anchor, per step of the patch and channel: (p, V).
+
+    The first rows of a segment, which the anchor reads a repeated state before, do not count.
+    """
+    expected = cast(Array, train.anchored)
+    patch, offset, parts = expected.shape[1], 0, []
+    for segment in train.segments:
+        n = len(segment) - patch
+        if n > reach:
+            ahead = np.lib.stride_tricks.sliding_window_view(segment[1:], patch, axis=0)
+            found = ahead.swapaxes(1, 2)[reach:n] - expected[offset + reach : offset + n]
+            parts.append(found)
+        offset += len(segment)
+    size: Array = np.sqrt(np.mean(np.concatenate(parts) ** 2, axis=0))
+    return np.maximum(size, 1e-9)
+
+
+def arrays_of(anchors: Mapping[str, MapAnchor]) -> dict[str, Array]:
+    """Return fitted anchors as arrays for a model file: name and part."""
+    return {
+        f"{name}.{part}": getattr(anchor, part).numpy()
+        for name, anchor in anchors.items()
+        for part in ("numbers", "weight", "projection")
+    }

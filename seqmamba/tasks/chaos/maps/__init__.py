@@ -1,0 +1,1 @@
+"""One-step maps fitted by ridge regression: the cheap models of chaotic systems."""
