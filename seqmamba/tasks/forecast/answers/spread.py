@@ -75,14 +75,18 @@ def spread_columns(
             value_q, is_pooled = point + reach, is_pooled or pooled
         columns[f"{model.alias}_ql{q:g}"] = to_units(model, value_q, scales)
     if is_pooled:
-        warnings.warn(
-            f"some series have fewer than the windows that the level needs "
-            f"({len(model.residuals_)} cutoffs were kept): their intervals pool horizon steps or "
-            "series. Pass conformal={'n_windows': ...} in fit for more.",
-            SeqmambaWarning,
-            stacklevel=4,
-        )
+        _warn_of_pooling(len(model.residuals_))
     return columns
+
+
+def _warn_of_pooling(n_cutoffs: int) -> None:
+    warnings.warn(
+        f"some series have fewer than the windows that the level needs "
+        f"({n_cutoffs} cutoffs were kept): their intervals pool horizon steps or "
+        "series. Pass conformal={'n_windows': ...} in fit for more.",
+        SeqmambaWarning,
+        stacklevel=5,
+    )
 
 
 class _Reaches:
