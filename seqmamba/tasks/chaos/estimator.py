@@ -1,5 +1,6 @@
 """The chaotic forecaster: one orbit in, rollouts out, around the PhyxMamba network."""
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from seqmamba.tasks.chaos.facts import (
     window_shape,
 )
 from seqmamba.tasks.chaos.forcing import force
-from seqmamba.tasks.chaos.foundation import denoised, left_over
+from seqmamba.tasks.chaos.foundation import denoised, left_over, surely_longer
 from seqmamba.tasks.chaos.maps.anchors import PERFECT, MapAnchor
 from seqmamba.tasks.chaos.maps.ridge import RidgeMap
 from seqmamba.tasks.chaos.maps.smoothing import smooth
@@ -43,7 +44,11 @@ __all__ = ["PhyxMambaForecaster"]
 
 Array = NDArray[np.float64]
 
+log = logging.getLogger(__name__)
+
 VALID_WINDOWS = 256  # of the validation loss
+CERTAIN_STARTS = 100  # rollouts that decide between the network and its anchor
+PARTS = ("numbers", "weight", "projection")  # of a ridge map, in a model file
 KINDS = {"ngrc": "monomials", "rff": "fourier"}
 
 
@@ -74,7 +79,8 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
     _task: ClassVar[str] = "chaos"
     _state_names: ClassVar[tuple[str, ...]] = (
         "center_", "spread_", "dt_", "lyapunov_time_", "lyapunov_is_estimate_", "context_",
-        "context_end_", "source_", "smoothing_",
+        "context_end_", "source_", "smoothing_", "ngrc_numbers_", "ngrc_weight_",
+        "ngrc_projection_", "rff_numbers_", "rff_weight_", "rff_projection_",
     )  # fmt: skip
     _default_learning_rate: ClassVar[float] = 1e-3
     _default_val_size: ClassVar[float | int] = 0.15
@@ -192,12 +198,13 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
 
     def _anchors(self, info: Info) -> Mapping[str, Anchor]:
         kept, patch = int(info.extra["kept"]), int(info.extra["patch"])
-        return {
+        self._candidates = {
             name: MapAnchor(
                 cast(Any, kind), kept, patch, reach=self.input_size, n_features=self.n_features
             )
             for name, kind in KINDS.items()
         }
+        return self._candidates
 
     def _split(self, samples: Samples) -> tuple[Samples, Samples | None]:
         """Cut off the last rows; their windows are thinned, as rollouts judge and not the loss."""
@@ -210,6 +217,7 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
         """Choose the anchor; the network's outputs are measured in what that leaves over."""
         assert isinstance(train, TrajectoryWindows)
         super()._prepare(train, valid)
+        self._keep_baselines(train, train if valid is None else valid)
         net = self._net
         if not isinstance(self.net_, Anchored):
             if self._resolved("target") == "delta":
@@ -224,6 +232,25 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
             if isinstance(part, TrajectoryWindows):
                 part.anchored = anchor.over(part.segments)
         net.scale.copy_(torch.from_numpy(left_over(train, anchor.map.reach)))
+
+    def _keep_baselines(self, train: Samples, valid: Samples) -> None:
+        """Fit the ridge maps that were no candidates, and keep all to compare with."""
+        found = self._candidates if self.anchor is not None else self._anchors(self.info_)
+        objective = self._objective()
+        for name, baseline in found.items():
+            if name not in self.anchor_scores_:
+                baseline.fit(train)
+                baseline.tune(lambda tried: objective(tried, valid))
+            for part in PARTS:
+                setattr(self, f"{name}_{part}_", getattr(baseline, part).numpy())
+
+    def _baselines(self) -> dict[str, MapAnchor]:
+        """Return the ridge maps that fit kept."""
+        found = self._anchors(self.info_)
+        for name, baseline in found.items():
+            for part in PARTS:
+                setattr(baseline, part, torch.from_numpy(getattr(self, f"{name}_{part}_")))
+        return cast(dict[str, MapAnchor], found)
 
     def _denoise(
         self, anchor: MapAnchor, train: TrajectoryWindows, valid: TrajectoryWindows
@@ -333,6 +360,22 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
         if self.history_.best > PERFECT or valid is None:
             force(self, train, cast(TrajectoryWindows | None, valid))
         self.net_.eval()
+        if isinstance(self.net_, Anchored) and isinstance(valid, TrajectoryWindows):
+            self._keep_anchor_unless_surely_better(self.net_, valid)
+
+    def _keep_anchor_unless_surely_better(self, net: Anchored, valid: TrajectoryWindows) -> None:
+        """Go back to the anchor where the network's gain may be chance."""
+        if self.history_.best_epoch == 0:
+            return
+        context, truth = valid.rollouts(CERTAIN_STARTS, self.validation_steps)
+        unit, h = 1 / self._unit().numpy(), truth.shape[1]
+        parts = (net.anchor, net)
+        alone, both = (valid_steps(truth, self._roll(m, context, h).path, unit) for m in parts)
+        if not surely_longer(alone, both):
+            log.info("the network is not surely better than its anchor, which stands alone")
+            net.silence()
+            self.history_.best_epoch = 0
+            self.history_.best = self.history_.rows[0]["objective"]
 
     # -- answers -------------------------------------------------------------------------------
 

@@ -73,14 +73,14 @@ def embedding(
     x: Array, input_size: int, delay_dim: int | Auto, delay_lag: int | Auto
 ) -> tuple[int, int]:
     """Return dimension and lag; ``(m - 1) lag < T0 / 2``, or else the lag shrinks."""
-    dim, lag = delay_dim, delay_lag
-    if dim == "auto" or lag == "auto":
+    if delay_dim == "auto" or delay_lag == "auto":
         longest = max(min(100, 4 * input_size, len(x) // 20), 2)
         found = suggest(x[-RECENT:], longest)
-        dim, lag = (found[0] if dim == "auto" else dim), (found[1] if lag == "auto" else lag)
+        delay_dim = found[0] if delay_dim == "auto" else delay_dim
+        delay_lag = found[1] if delay_lag == "auto" else delay_lag
     room = max((input_size - 1) // 2, 1)
-    dim = min(dim, room + 1)
-    return (1, 1) if dim == 1 else (dim, max(min(lag, room // (dim - 1)), 1))
+    dim = min(delay_dim, room + 1)
+    return (1, 1) if dim == 1 else (dim, max(min(delay_lag, room // (dim - 1)), 1))
 
 
 def refuse_short(found: Trajectories, shape: WindowShape, input_size: int) -> None:

@@ -42,17 +42,18 @@ def forcing_loss(model: "PhyxMambaForecaster", net: nn.Module, batch: Batch) -> 
     keep = shape.lead + shape.context
     path = forced(net, context, truth.shape[1], keep=keep, bound=model._bound())
     unit = model._unit().to(path)
-    loss = ((path - truth) * unit).square().mean()
+    loss: Tensor = ((path - truth) * unit).square().mean()
     invariant, conditional = model.invariant_weight, model._resolved("conditional_weight")
     if len(path) < LEAST or not (invariant or conditional):
         return loss
     statistic, pool = model._resolved("statistic"), model._resolved("mmd_pool")
     start, path, truth = batch.x[:, shape.lead] * unit, path * unit, truth * unit
-    return (
+    total: Tensor = (
         loss
         + invariant * mmd_invariant(start, path, statistic, pool)
         + conditional * mmd_conditional(truth, path, statistic)
     )
+    return total
 
 
 def _stage(

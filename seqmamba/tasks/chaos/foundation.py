@@ -1,7 +1,7 @@
 """What the network stands on: the chosen anchor, its noise reduction, the baselines beside it."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -14,7 +14,7 @@ from seqmamba.tasks.chaos.maps.ridge import MapSetting, RidgeMap
 from seqmamba.tasks.chaos.maps.smoothing import smooth_segments
 from seqmamba.tasks.chaos.windows import TrajectoryWindows
 
-__all__ = ["Denoised", "denoised", "left_over"]
+__all__ = ["Denoised", "denoised", "left_over", "surely_longer"]
 
 Array = NDArray[np.float64]
 
@@ -135,10 +135,13 @@ def left_over(train: TrajectoryWindows, reach: int) -> Array:
     return np.maximum(size, 1e-9)
 
 
-def arrays_of(anchors: Mapping[str, MapAnchor]) -> dict[str, Array]:
-    """Return fitted anchors as arrays for a model file: name and part."""
-    return {
-        f"{name}.{part}": getattr(anchor, part).numpy()
-        for name, anchor in anchors.items()
-        for part in ("numbers", "weight", "projection")
-    }
+def surely_longer(simple: Array, other: Array) -> bool:
+    """Say whether rollouts from the same starts last longer by more than one standard error.
+
+    Parameters
+    ----------
+    simple, other : array (n,)
+        Valid steps of each rollout.
+    """
+    gain = other - simple
+    return bool(gain.mean() > gain.std() / np.sqrt(len(gain)))

@@ -1,6 +1,6 @@
 """Scores of rollouts from many starts: network, anchor, baselines, and the floor."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,8 +91,11 @@ def rollouts(model: "PhyxMambaForecaster", X: Any, y: Any, h: int, starts: int) 
     h = scaled.shape[1]
     mine = model._roll(model.net_, context, h)
     paths.add("value", model._scale.invert(mine.path), mine.diverged)
-    for name, baseline in _beside(model).items():
-        rolled = model._roll(baseline, context, h)
+    if isinstance(model.net_, Anchored):
+        alone = model._roll(model.net_.anchor, context, h)
+        paths.add("anchor", model._scale.invert(alone.path), alone.diverged)
+    for name, baseline in model._baselines().items():
+        rolled = model._roll(baseline, context, h, smooths=False)
         paths.add(name, model._scale.invert(rolled.path), rolled.diverged)
     still = np.repeat(context[:, -1:], h, axis=1)
     paths.add("persistence", model._scale.invert(still))
@@ -106,10 +109,6 @@ def _windows(model: "PhyxMambaForecaster", source: Any) -> TrajectoryWindows:
     check_channels(model.info_.feature_names, found)
     segments = [model._scale.apply(s) for s in ordered(found, model.info_.feature_names)]
     return TrajectoryWindows.over(segments, model._shape, model.info_)
-
-
-def _beside(model: "PhyxMambaForecaster") -> Mapping[str, Any]:
-    return {"anchor": model.net_.anchor} if isinstance(model.net_, Anchored) else {}
 
 
 def figures(model: "PhyxMambaForecaster", paths: Paths, name: str) -> dict[str, float]:
