@@ -19,5 +19,9 @@ TASK = Task(
         "num_threads": 1,  # so small a network gains nothing from more
         "random_state": 0,
     },
-    verbs={},
+    verbs={
+        "simulate": "simulate",
+        "embed": "embed",
+        "report": "report",
+    },
 )

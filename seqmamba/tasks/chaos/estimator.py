@@ -80,7 +80,7 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
     _state_names: ClassVar[tuple[str, ...]] = (
         "center_", "spread_", "dt_", "lyapunov_time_", "lyapunov_is_estimate_", "context_",
         "context_end_", "source_", "smoothing_", "ngrc_numbers_", "ngrc_weight_",
-        "ngrc_projection_", "rff_numbers_", "rff_weight_", "rff_projection_",
+        "ngrc_projection_", "one_step_error_", "rff_numbers_", "rff_weight_", "rff_projection_",
     )  # fmt: skip
     _default_learning_rate: ClassVar[float] = 1e-3
     _default_val_size: ClassVar[float | int] = 0.15
@@ -362,6 +362,10 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
         self.net_.eval()
         if isinstance(self.net_, Anchored) and isinstance(valid, TrajectoryWindows):
             self._keep_anchor_unless_surely_better(self.net_, valid)
+        judged = valid if isinstance(valid, TrajectoryWindows) else train
+        context, truth = judged.rollouts(CERTAIN_STARTS, self.patch_)
+        first = self._roll(self.net_, context, 1).path[:, 0] - truth[:, 0]
+        self.one_step_error_ = np.sqrt(np.mean(first**2, axis=0))
 
     def _keep_anchor_unless_surely_better(self, net: Anchored, valid: TrajectoryWindows) -> None:
         """Go back to the anchor where the network's gain may be chance."""

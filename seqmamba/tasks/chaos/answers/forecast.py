@@ -49,10 +49,10 @@ def contexts_of(model: "PhyxMambaForecaster", X: Any) -> tuple[Trajectories, Arr
         if found.dt is not None and model.source_[2]:
             _check_spacing(found.dt, model.dt_, model.time_col)
     segments = [model._scale.apply(s) for s in ordered(found, names)]
-    return found, filled(segments, model._shape.lead, model)
+    return found, filled(segments, model)
 
 
-def filled(segments: Sequence[Array], lead: int, model: "PhyxMambaForecaster") -> Array:
+def filled(segments: Sequence[Array], model: "PhyxMambaForecaster") -> Array:
     """Stack the newest rows of contexts; delayed rows that are not there repeat the first.
 
     Raises
@@ -61,6 +61,7 @@ def filled(segments: Sequence[Array], lead: int, model: "PhyxMambaForecaster") -
         A context is shorter than a patch.
     """
     shape = model._shape
+    lead = shape.lead
     shortest = min(len(s) for s in segments)
     if shortest < shape.patch:
         raise DataError(

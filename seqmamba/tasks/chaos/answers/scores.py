@@ -24,7 +24,7 @@ from seqmamba.train.anchor import Anchored
 if TYPE_CHECKING:
     from seqmamba.tasks.chaos.estimator import PhyxMambaForecaster
 
-__all__ = ["Paths", "evaluate", "figures", "rollouts"]
+__all__ = ["Paths", "evaluate", "figures", "rollouts", "score_table"]
 
 Array = NDArray[np.float64]
 
@@ -63,8 +63,15 @@ def evaluate(
     """Return one row per metric."""
     if h < 1 or starts < 1:
         raise ConfigError(f"h and starts must be at least 1, got {h!r} and {starts!r}.")
+    return score_table(model, rollouts(model, X, y, h, starts), metrics)
+
+
+def score_table(
+    model: "PhyxMambaForecaster", paths: Paths, metrics: Sequence[str] | None
+) -> pl.DataFrame:
+    """Return one row per metric of forecasts that are rolled already."""
     wanted = named(metrics, METRICS)
-    paths = rollouts(model, X, y, h, starts)
+    h = paths.truth.shape[1]
     found = {name: figures(model, paths, name) for name in paths.forecasts}
     cheap = [name for name in found if name not in ("value", "anchor", "floor")]
     rows = []
