@@ -12,12 +12,16 @@ if TYPE_CHECKING:
     from seqmamba.tasks.ecg.estimator import ECGClassifier
     from seqmamba.tasks.chaos.estimator import PhyxMambaForecaster
     from seqmamba.tasks.forecast.estimator import SMambaForecaster
+    from seqmamba.tasks.mil.estimator import MILClassifier
+    from seqmamba.tasks.mil.survival import MILSurvival
     from seqmamba.tasks.recommend.estimator import SIGMARecommender
     from seqmamba.tasks.track.estimator import MotionPredictor
     from seqmamba.tasks.track.online.tracker import Tracker
 
 __all__ = [
     "ECGClassifier",
+    "MILClassifier",
+    "MILSurvival",
     "MotionPredictor",
     "PhyxMambaForecaster",
     "SIGMARecommender",
@@ -30,6 +34,8 @@ __all__ = [
 
 _HOMES = {
     "ECGClassifier": "seqmamba.tasks.ecg.estimator",
+    "MILClassifier": "seqmamba.tasks.mil.estimator",
+    "MILSurvival": "seqmamba.tasks.mil.survival",
     "MotionPredictor": "seqmamba.tasks.track.estimator",
     "PhyxMambaForecaster": "seqmamba.tasks.chaos.estimator",
     "SIGMARecommender": "seqmamba.tasks.recommend.estimator",

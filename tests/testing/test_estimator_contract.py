@@ -34,6 +34,7 @@ DIFFERENCES: dict[str, dict[str, Any]] = {
         "small": {"d_model": 8, "d_state": 4, "max_len": 10},
     },
     "track": {"small": {"d_model": 8, "n_layers": 1, "stride": 4}},
+    "mil": {"small": {"d_model": 8, "d_state": 4, "batch_size": 40}},
     "ecg": {"small": {"d_model": 8, "n_layers": 1}},
 }
 
