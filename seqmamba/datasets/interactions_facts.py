@@ -45,5 +45,5 @@ def facts_of(data: Interactions, max_len: int) -> dict[str, Any]:
     return {
         **facts,
         "ties in time within users": f"{ties.mean():.1%} of rows; they keep the order of rows",
-        "span of time": f"{span:g}",
+        "span of time": f"{span:.10g} (dates in microseconds, numbers in their own unit)",
     }

@@ -87,7 +87,7 @@ class EvaluatedRecommender(TrainableRecommender):
         wanted = tuple(named(metrics, {**METRICS, **LIST_METRICS}))
         history, queries = self._questions(X, split)
         if self.times_ is not None and "leave_one_out" in (split, self.split):
-            log.info(LEAK)
+            log.warning(LEAK)
         cheap, counts = self._fitted_baselines(), self.log_.training_counts()
         ranks = rank_all(
             self._scorers(cheap),

@@ -168,3 +168,12 @@ def test_inspect_counts_what_is_there() -> None:
     assert found["same item twice in a row"] == "1"
     assert found["ties in time within users"].startswith("25.0%")
     assert found["users with fewer than 5 events"] == "100.0%"
+    assert found["span of time"].startswith("3 (")
+
+
+def test_leave_one_out_says_that_the_future_leaks(
+    model: SIGMARecommender, log: pd.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
+    model.evaluate(seen="keep")
+
+    assert "split='temporal' does not" in caplog.text
