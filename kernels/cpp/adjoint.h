@@ -30,6 +30,7 @@ struct Adjoint {
     T *q, *r;             // [t][lane]: += sum of h_bar B; += sum of h_bar a h_before A log2(e)
     const T* start;       // [NB][lane], the state before the chunk
     T* kept;              // scratch: [t][NB][lane], a h_before
+    T* second;            // scratch of a locally bidirectional scan: [t][NB][lane], adjoint of its second state
     LaneSums<T> b, c;
     const T* carry_before;  // [NB][lane]: a h_bar of the token after the chunk
     T* carry;               // [NB][lane]: receives that of its first token

@@ -52,14 +52,14 @@ struct MixingSource {
     }
 
     // Rows are read in place if they have the computing type; hidden tokens, which may hold NaN, and
-    // half precision go through the copy.
-    Mixing<T> variable(const Span<ScanProblem>& span, int64_t group, bool vectors) const {
+    // half precision go through the copy, which is `fresh` to be made or still there.
+    Mixing<T> variable(const Span<ScanProblem>& span, int64_t group, bool vectors, bool fresh) const {
         const ScanProblem& p = *span.problem;
         RowCursor from = span.rows(*rows, p.dtype, group * group_stride);
         if (size_of(p.dtype) == int64_t(sizeof(T)) && !p.mask && !vectors)
             return {reinterpret_cast<const T*>(from.first), from.step / int64_t(sizeof(T))};
         int64_t width = vectors ? LANES<T> : 1, stride = ceil_div(p.states, LANES<T>) * LANES<T> * width;
-        for (int64_t t = 0; t < span.length; ++t) {
+        for (int64_t t = 0; fresh && t < span.length; ++t) {
             T* to = copy + t * stride;
             if (span.hidden(t))
                 std::fill_n(to, p.states, T(0));

@@ -1,5 +1,6 @@
-// How a scan is cut into units of work. Depends on the shape alone, never on the thread count, so
-// that every sum is formed in the same order whoever computes it.
+// How a scan is cut into blocks of runs and splits of channels, each with partial sums of its own, and
+// how these are handed out as units of work. The cut depends on the shape alone, so that every sum is
+// formed in the same order for any number of threads.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +13,7 @@ using seqmamba::ScanProblem;
 
 constexpr int64_t CHUNK = 32;       // tokens between checkpoints
 constexpr int64_t ROW_BLOCKS = 32;  // at most so many partial sums of the gradients of A, D, bias
-constexpr int64_t UNITS = 4;        // wanted units per problem; few, because wide rows stream best
+constexpr int64_t SPLITS = 4;       // wanted blocks times splits per problem; few, because wide rows stream best
 
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -43,7 +44,8 @@ template <class T>
 struct Plan {
     int64_t group_channels, group_vectors, group_tiles, tiles;
     int64_t splits, tiles_per_split, row_blocks, runs_per_block;
-    int64_t chunk, units, vectors;
+    int64_t chunk, vectors;
+    int64_t splits_per_unit, units_per_block, units;  // see hand_out
 
     explicit Plan(const ScanProblem& p) {
         group_channels = p.channels / p.groups;
@@ -53,13 +55,28 @@ struct Plan {
         vectors = group_vectors * p.groups;
         runs_per_block = std::max<int64_t>(1, ceil_div(p.runs, ROW_BLOCKS));
         row_blocks = ceil_div(p.runs, runs_per_block);
-        int64_t wanted = std::max<int64_t>(1, UNITS / std::max<int64_t>(1, row_blocks));
+        int64_t wanted = std::max<int64_t>(1, SPLITS / std::max<int64_t>(1, row_blocks));
         tiles_per_split = std::max<int64_t>(1, ceil_div(tiles, wanted));
         splits = ceil_div(tiles, tiles_per_split);
         // A chunk holds whole windows; a window longer than the sequence is the sequence.
         int64_t window = std::min(p.window, std::max<int64_t>(1, p.length));
         chunk = ceil_div(CHUNK, window) * window;
-        units = row_blocks * splits;
+    }
+
+    // A unit takes as many splits as leave one unit for each thread: the wider the rows, the better.
+    void hand_out(int64_t threads) {
+        splits_per_unit = std::clamp<int64_t>(splits * row_blocks / threads, 1, splits);
+        units_per_block = ceil_div(splits, splits_per_unit);
+        units = row_blocks * units_per_block;
+    }
+
+    // A block of runs and the tiles [begin, end) of its splits.
+    struct Unit {
+        int64_t block, begin, end;
+    };
+    Unit unit(int64_t index) const {
+        int64_t width = splits_per_unit * tiles_per_split, begin = index % units_per_block * width;
+        return {index / units_per_block, begin, std::min(tiles, begin + width)};
     }
 
     // The i-th run of a block; `ascending` follows the order in which memory is walked through.
@@ -79,19 +96,16 @@ struct Plan {
                 group * group_vectors + inner * (TILE / LANES<T>)};
     }
 
-    int64_t tile_begin(int64_t split) const { return split * tiles_per_split; }
-    int64_t tile_end(int64_t split) const { return std::min(tiles, (split + 1) * tiles_per_split); }
-
-    // Where the rows lie that are needed after those of a tile: in the next tile, or in the first
-    // tile of the chunk that follows in memory. Runs are visited in the order of memory, so that
+    // Where the rows lie that are needed after those of a tile: in the next tile of the unit, or in its
+    // first tile of the chunk that follows in memory. Runs are visited in the order of memory, so that
     // this holds beyond the end of a run too.
     struct Ahead {
         int64_t tokens, channels, count;
     };
-    Ahead ahead(const ScanProblem& p, int64_t split, int64_t index) const {
+    Ahead ahead(const ScanProblem& p, const Unit& unit, int64_t index) const {
         Tile now = tile(index);
-        if (index + 1 < tile_end(split)) return {0, now.count, tile(index + 1).count};
-        Tile first = tile(tile_begin(split));
+        if (index + 1 < unit.end) return {0, now.count, tile(index + 1).count};
+        Tile first = tile(unit.begin);
         return {std::min(chunk, p.length), first.first - now.first, first.count};
     }
 
@@ -99,6 +113,9 @@ struct Plan {
     int64_t first_checkpoint(const ScanProblem& p, int64_t run) const {
         if (p.cu_seqlens) return p.cu_seqlens[run] / chunk;
         return run * (std::max<int64_t>(p.length - 1, 0) / chunk);
+    }
+    int64_t checkpoints(const ScanProblem& p) const {
+        return p.cu_seqlens ? p.length / chunk : first_checkpoint(p, p.batch);
     }
 };
 

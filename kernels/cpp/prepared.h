@@ -18,17 +18,19 @@ struct Prepared {
         int64_t first_unit;
     };
     std::vector<Setup> setups;
-    int64_t units = 0, elements = 0;
+    int64_t units = 0;
+    int threads;
 
     // `extra(setup, arena)` may take more workspace; it is called twice.
     template <class F>
-    Prepared(const ScanProblem* problems, int64_t count, F&& extra) {
+    Prepared(const ScanProblem* problems, int64_t count, int wanted, F&& extra)
+        : threads(worthwhile(problems, count) ? std::max(wanted, 1) : 1) {
         setups.reserve(size_t(count));
         for (int64_t i = 0; i < count; ++i) {
             const ScanProblem& p = problems[i];
             setups.push_back({p, Plan<T>(p), Parameters<T>{}, units});
+            setups.back().plan.hand_out(threads);
             units += setups.back().plan.units;
-            elements += p.batch * p.length * p.channels * (p.states + 4);
         }
         auto take = [&](void* block) {
             Arena arena(block);
@@ -41,8 +43,8 @@ struct Prepared {
         take(seqmamba::scratch(seqmamba::Slot::workspace, take(nullptr)));
         for (Setup& setup : setups) setup.parameters.fill(setup.plan, setup.problem);
     }
-    Prepared(const ScanProblem* problems, int64_t count)
-        : Prepared(problems, count, [](Setup&, Arena&) {}) {}
+    Prepared(const ScanProblem* problems, int64_t count, int wanted)
+        : Prepared(problems, count, wanted, [](Setup&, Arena&) {}) {}
 
     std::pair<const Setup*, int64_t> find(int64_t unit) const {
         const Setup* setup = &setups.back();
@@ -50,8 +52,14 @@ struct Prepared {
         return {setup, unit - setup->first_unit};
     }
 
-    // Waking other threads costs some microseconds: not worth it for a small call.
-    int threads(int wanted) const { return elements < 50000 ? 1 : wanted; }
+private:
+    // Waking other threads costs some microseconds: too much for a small call.
+    static bool worthwhile(const ScanProblem* problems, int64_t count) {
+        int64_t elements = 0;
+        for (const ScanProblem* p = problems; p < problems + count; ++p)
+            elements += p->batch * p->length * p->channels * (p->states + 4);
+        return elements >= 50000;
+    }
 };
 
 // Calls body with a value of the computing type, on as many problems at once as share it.

@@ -3,6 +3,7 @@
 #include "entry.h"
 #include "gradients.h"
 #include "local.h"
+#include "pages.h"
 
 namespace SEQMAMBA_ISA {
 namespace {
@@ -14,8 +15,8 @@ template <class T>
 class BackwardUnit {
 public:
     BackwardUnit(const ScanProblem& p, const Plan<T>& plan, const Parameters<T>& parameters,
-                 const PartialSums<T>& sums)
-        : p_(p), plan_(plan), parameters_(parameters), sums_(sums) {
+                 const PartialSums<T>& sums, int64_t unit)
+        : p_(p), plan_(plan), parameters_(parameters), sums_(sums), unit_(plan.unit(unit)) {
         Arena count(nullptr);
         take(count);
         Arena arena(seqmamba::scratch(Slot::unit, count.used()));
@@ -23,12 +24,10 @@ public:
         std::fill_n(zeros_, 2 * NB * W, T(0));
     }
 
-    void run(int64_t unit) {
-        block_ = unit / plan_.splits;
-        split_ = unit % plan_.splits;
+    void run() {
         each_tile([&](int64_t) { zero_channel_sums(); });
-        for (int64_t i = 0; i < plan_.runs_in(p_, block_); ++i)
-            scan(plan_.run(p_, block_, i, p_.reverse));
+        for (int64_t i = 0; i < plan_.runs_in(p_, unit_.block); ++i)
+            scan(plan_.run(p_, unit_.block, i, p_.reverse));
     }
 
 private:
@@ -39,7 +38,7 @@ private:
         for (T** array : {&delta_, &du_, &u_, &grad_y_, &y_, &q_, &r_, &slope_, &gate_})
             *array = arena.take<T>(lanes);
         row_ = arena.take<T>(4 * TILE);
-        carries_ = arena.take<T>(plan_.tiles_per_split * TILE * p_.states);
+        carries_ = arena.take<T>((unit_.end - unit_.begin) * TILE * p_.states);
         start_ = arena.take<T>(TILE * p_.states);
         int64_t copied = MixingSource<T>::copied(plan_, p_);
         b_ = {&p_.b, p_.b_group_stride, parameters_.b, arena.take<T>(copied)};
@@ -47,24 +46,26 @@ private:
         decay_ = arena.take<T>(plan_.chunk * NB * W);
         kept_ = arena.take<T>(plan_.chunk * NB * W);
         zeros_ = arena.take<T>(2 * NB * W);
-        local_ = p_.window > 1 ? arena.take<T>(plan_.chunk * NB * W) : nullptr;
+        second_ = p_.window > 1 ? arena.take<T>(plan_.chunk * NB * W) : nullptr;
         sum_b_ = arena.take<T>(ceil_div(plan_.chunk * NB, W) * W * W);
         sum_c_ = arena.take<T>(ceil_div(plan_.chunk * NB, W) * W * W);
     }
 
     // Partial sums of this block of runs, in vector order.
     T* channel_sum(T* sums, int64_t n) const {
-        return sums ? sums + (block_ * plan_.vectors + tile_.vector) * n * W : nullptr;
+        return sums ? sums + (unit_.block * plan_.vectors + tile_.vector) * n * W : nullptr;
     }
 
     template <class F>
     void each_tile(F&& body) {
-        int64_t begin = plan_.tile_begin(split_);
+        int64_t first = plan_.tile(unit_.begin).vector;
         const ChannelSums<T>& sums = sums_.channel;
-        for (int64_t t = begin; t < plan_.tile_end(split_); ++t) {
+        for (int64_t t = unit_.begin; t < unit_.end; ++t) {
             tile_ = plan_.tile(t);
-            first_of_group_ = t == begin || t % plan_.group_tiles == 0;
-            carry_ = carries_ + (tile_.vector - plan_.tile(begin).vector) * p_.states * W;
+            fresh_ = t == unit_.begin || t % plan_.group_tiles == 0;
+            split_ = t / plan_.tiles_per_split;
+            first_of_group_ = t % plan_.tiles_per_split == 0 || t % plan_.group_tiles == 0;
+            carry_ = carries_ + (tile_.vector - first) * p_.states * W;
             grad_a_ = channel_sum(sums.a, p_.states);
             grad_b_ = channel_sum(sums.b, p_.states);
             grad_c_ = channel_sum(sums.c, p_.states);
@@ -129,7 +130,7 @@ private:
             load_row<T>(p_.dtype, raw[t], tile_.count, row_ + TILE);
             load_row<T>(p_.dtype, grad_out[t], tile_.count, row_ + 2 * TILE);
             if (p_.z.data) load_row<T>(p_.dtype, z[t], tile_.count, row_ + 3 * TILE);
-            for (int64_t v = 0; v < tile_.vectors; ++v) checked |= read_vector(v, (v * plan_.chunk + t) * W);
+            vector_groups(tile_.vectors, [&](auto count, int64_t v) { checked |= read_vectors<count()>(v, t); });
         }
         checked_ = any<T>(checked);
     }
@@ -139,16 +140,30 @@ private:
     }
 
     // Returns where the checked exponential is needed.
-    SEQMAMBA_INLINE Ints<T> read_vector(int64_t v, int64_t at) {
-        int64_t lane = (tile_.vector + v) * W;
-        Vec<T> u = load(row_ + v * W), slope = splat<T>(1);
-        Vec<T> delta = load(row_ + TILE + v * W) + load(parameters_.bias + lane);
-        Vec<T> grad_y = load(row_ + 2 * TILE + v * W), z = {}, s = {};
-        if (p_.z.data) z = load(row_ + 3 * TILE + v * W);
+    template <int K>
+    SEQMAMBA_INLINE Ints<T> read_vectors(int64_t first, int64_t t) {
+        Vec<T> delta[K], z[K], slope[K], s[K];
+        const T* lanes = parameters_.bias + tile_.vector * W;
+#pragma GCC unroll 8
+        for (int k = 0; k < K; ++k) {
+            int64_t column = (first + k) * W;
+            delta[k] = load(row_ + TILE + column) + load(lanes + column);
+            z[k] = p_.z.data ? load(row_ + 3 * TILE + column) : Vec<T>{};
+            slope[k] = splat<T>(1);
+        }
         if (p_.softplus)
-            delta = softplus_beside<T>(delta, z, &slope, &s);
+            softplus_beside<T, K>(delta, z, slope, s);
         else
-            s = sigmoid<T>(z);
+            sigmoid<T, K>(z, s);
+        Ints<T> checked = {};
+#pragma GCC unroll 8
+        for (int k = 0; k < K; ++k) checked |= keep_vector(first + k, t, delta[k], slope[k], z[k], s[k]);
+        return checked;
+    }
+
+    SEQMAMBA_INLINE Ints<T> keep_vector(int64_t v, int64_t t, Vec<T> delta, Vec<T> slope, Vec<T> z, Vec<T> s) {
+        int64_t at = (v * plan_.chunk + t) * W, lane = (tile_.vector + v) * W;
+        Vec<T> u = load(row_ + v * W), grad_y = load(row_ + 2 * TILE + v * W);
         if (p_.z.data) {
             store(gate_ + at, grad_y * s * (T(1) + z * (T(1) - s)));
             grad_y *= z * s;
@@ -166,7 +181,7 @@ private:
 
     // Adds the rows of the tile after tile `index`.
     void look_ahead(const Span<ScanProblem>& span, int64_t index, Streams& found) {
-        auto ahead = plan_.ahead(p_, split_, index);
+        auto ahead = plan_.ahead(p_, unit_, index);
         int64_t size = size_of(p_.dtype), channel = tile_.first + ahead.channels;
         auto add = [&](const RowCursor& rows) {
             found.add(rows[-ahead.tokens], rows.step, ahead.count * size);
@@ -180,8 +195,8 @@ private:
     void recur(const Span<ScanProblem>& span, Streams& streams) {
         bool vectors = p_.constant_b || p_.constant_c;
         Mixing<T> b{}, c{};
-        if (!p_.constant_b) b = b_.variable(span, tile_.group, vectors);
-        if (!p_.constant_c) c = c_.variable(span, tile_.group, vectors);
+        if (!p_.constant_b) b = b_.variable(span, tile_.group, vectors, fresh_);
+        if (!p_.constant_c) c = c_.variable(span, tile_.group, vectors, fresh_);
         auto block = [&](auto size, int64_t n) {
             constexpr int SIZE = size();
             // The partly filled vector goes first, so that its unused lanes, NaN where B or C is
@@ -234,6 +249,7 @@ private:
                            r_ + column,
                            start,
                            kept_,
+                           second_,
                            sums(grad_b_, sum_b_),
                            sums(grad_c_, sum_c_),
                            carry,
@@ -241,7 +257,7 @@ private:
                            grad_a_ + state};
         specialise<T, SIZE>(checked_, vectors, [&](auto size, auto checked, auto vector_form) {
             if (p_.window > 1)
-                local_adjoint<T, size(), checked(), vector_form()>(adjoint, local_);
+                local_adjoint<T, size(), checked(), vector_form()>(adjoint);
             else
                 adjoint_states<T, size(), checked(), vector_form()>(adjoint);
         });
@@ -314,8 +330,10 @@ private:
     const Plan<T>& plan_;
     const Parameters<T>& parameters_;
     const PartialSums<T>& sums_;
-    int64_t block_ = 0, split_ = 0;
-    bool first_of_group_ = false;
+    const typename Plan<T>::Unit unit_;
+    bool fresh_ = false;           // the tile is the first of its group in this unit
+    int64_t split_ = 0;            // of the tile
+    bool first_of_group_ = false;  // the tile is the first of its group and split
     Tile tile_{};
     T *delta_, *du_, *u_, *grad_y_, *y_, *q_, *r_;  // [vector][token][lane]
     T* slope_;                                      // derivative of the step size
@@ -323,7 +341,7 @@ private:
     T* row_;                                        // four rows of a tile
     T *carries_, *carry_, *start_;                  // [vector][n][lane]
     MixingSource<T> b_, c_;
-    T *decay_, *kept_, *local_, *sum_b_, *sum_c_;   // scratch of the adjoint
+    T *decay_, *kept_, *second_, *sum_b_, *sum_c_;   // scratch of the adjoint
     T* zeros_;                                      // [n][lane]
     T *grad_a_, *grad_b_, *grad_c_, *grad_d_, *grad_bias_;
     bool checked_ = false;                          // whether a step of the chunk is large
@@ -356,16 +374,20 @@ template <class T>
 void backward_all(const ScanProblem* problems, int64_t count, int threads) {
     std::vector<PartialSums<T>> sums(static_cast<size_t>(count));
     auto sums_of = [&](const ScanProblem& p) -> PartialSums<T>& { return sums[size_t(&p - problems)]; };
-    Prepared<T> prepared(problems, count, [&](auto& setup, Arena& arena) {
+    Prepared<T> prepared(problems, count, threads, [&](auto& setup, Arena& arena) {
         sums_of(setup.problem).take(arena, setup.plan, setup.problem);
     });
-    threads = prepared.threads(threads);
-    seqmamba::parallel_for(prepared.units, threads, [&](int64_t index) {
+    for (auto& setup : prepared.setups) {
+        const ScanProblem& p = setup.problem;
+        for (char* grad : {p.grad_u, p.grad_delta, p.grad_z})
+            seqmamba::prefer_large_pages(grad, p.batch * p.length * p.channels * size_of(p.dtype));
+    }
+    seqmamba::parallel_for(prepared.units, prepared.threads, [&](int64_t index) {
         auto [setup, unit] = prepared.find(index);
-        BackwardUnit<T>(setup->problem, setup->plan, setup->parameters, sums_of(setup->problem)).run(unit);
+        BackwardUnit<T>(setup->problem, setup->plan, setup->parameters, sums_of(setup->problem), unit).run();
     });
     for (auto& setup : prepared.setups)
-        reduce<T>(setup.plan, setup.problem, sums_of(setup.problem), threads);
+        reduce<T>(setup.plan, setup.problem, sums_of(setup.problem), prepared.threads);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "chunk.h"
 #include "entry.h"
 #include "local.h"
+#include "pages.h"
 #include "prepared.h"
 
 namespace SEQMAMBA_ISA {
@@ -12,8 +13,8 @@ using seqmamba::Slot;
 template <class T>
 class ForwardUnit {
 public:
-    ForwardUnit(const ScanProblem& p, const Plan<T>& plan, const Parameters<T>& parameters)
-        : p_(p), plan_(plan), parameters_(parameters) {
+    ForwardUnit(const ScanProblem& p, const Plan<T>& plan, const Parameters<T>& parameters, int64_t unit)
+        : p_(p), plan_(plan), parameters_(parameters), unit_(plan.unit(unit)) {
         Arena count(nullptr);
         take(count);
         Arena arena(seqmamba::scratch(Slot::unit, count.used()));
@@ -21,11 +22,9 @@ public:
         std::fill_n(zeros_, MAX_STATES<T> * W, T(0));
     }
 
-    void run(int64_t unit) {
-        int64_t block = unit / plan_.splits;
-        split_ = unit % plan_.splits;
-        for (int64_t i = 0; i < plan_.runs_in(p_, block); ++i)
-            scan(plan_.run(p_, block, i, !p_.reverse));
+    void run() {
+        for (int64_t i = 0; i < plan_.runs_in(p_, unit_.block); ++i)
+            scan(plan_.run(p_, unit_.block, i, !p_.reverse));
     }
 
 private:
@@ -37,7 +36,7 @@ private:
         du_ = arena.take<T>(lanes);
         y_ = arena.take<T>(lanes);
         row_ = arena.take<T>(2 * TILE);
-        states_ = arena.take<T>(plan_.tiles_per_split * TILE * p_.states);
+        states_ = arena.take<T>((unit_.end - unit_.begin) * TILE * p_.states);
         zeros_ = arena.take<T>(MAX_STATES<T> * W);
         decay_ = p_.window > 1 ? arena.take<T>(plan_.chunk * MAX_STATES<T> * W) : nullptr;
         int64_t copied = MixingSource<T>::copied(plan_, p_);
@@ -47,9 +46,11 @@ private:
 
     template <class F>
     void each_tile(F&& body) {
-        for (int64_t t = plan_.tile_begin(split_); t < plan_.tile_end(split_); ++t) {
+        int64_t first = plan_.tile(unit_.begin).vector;
+        for (int64_t t = unit_.begin; t < unit_.end; ++t) {
             tile_ = plan_.tile(t);
-            state_ = states_ + (tile_.vector - plan_.tile(plan_.tile_begin(split_)).vector) * p_.states * W;
+            fresh_ = t == unit_.begin || t % plan_.group_tiles == 0;
+            state_ = states_ + (tile_.vector - first) * p_.states * W;
             body(t);
         }
     }
@@ -102,26 +103,36 @@ private:
             }
             load_row<T>(p_.dtype, u[t], tile_.count, row_);
             load_row<T>(p_.dtype, raw[t], tile_.count, row_ + TILE);
-            for (int64_t v = 0; v < tile_.vectors; ++v) checked |= read_vector(v, (v * plan_.chunk + t) * W);
+            vector_groups(tile_.vectors, [&](auto count, int64_t v) { checked |= read_vectors<count()>(v, t); });
         }
         checked_ = any<T>(checked);
     }
 
     // Returns where the checked exponential is needed.
-    SEQMAMBA_INLINE Ints<T> read_vector(int64_t v, int64_t at) {
-        int64_t lane = (tile_.vector + v) * W;
-        Vec<T> u = load(row_ + v * W);
-        Vec<T> delta = load(row_ + TILE + v * W) + load(parameters_.bias + lane);
-        if (p_.softplus) delta = softplus<T>(delta);
-        store(delta_ + at, delta);
-        store(du_ + at, delta * u);
-        store(y_ + at, load(parameters_.d + lane) * u);
-        return ~Ints<T>(-negative_magnitude<T>(delta) <= load(parameters_.limit + lane));
+    template <int K>
+    SEQMAMBA_INLINE Ints<T> read_vectors(int64_t first, int64_t t) {
+        Vec<T> delta[K];
+        int64_t lane = (tile_.vector + first) * W;
+#pragma GCC unroll 8
+        for (int k = 0; k < K; ++k)
+            delta[k] = load(row_ + TILE + (first + k) * W) + load(parameters_.bias + lane + k * W);
+        if (p_.softplus) softplus<T, K>(delta);
+        Ints<T> checked = {};
+#pragma GCC unroll 8
+        for (int k = 0; k < K; ++k) {
+            int64_t at = ((first + k) * plan_.chunk + t) * W;
+            Vec<T> u = load(row_ + (first + k) * W);
+            store(delta_ + at, delta[k]);
+            store(du_ + at, delta[k] * u);
+            store(y_ + at, load(parameters_.d + lane + k * W) * u);
+            checked |= ~Ints<T>(-negative_magnitude<T>(delta[k]) <= load(parameters_.limit + lane + k * W));
+        }
+        return checked;
     }
 
     // Adds the rows of the tile after tile `index`.
     void look_ahead(const Span<ScanProblem>& span, int64_t index, Streams& found) {
-        auto ahead = plan_.ahead(p_, split_, index);
+        auto ahead = plan_.ahead(p_, unit_, index);
         int64_t size = size_of(p_.dtype), channel = tile_.first + ahead.channels;
         auto add = [&](const RowCursor& rows) {
             found.add(rows[ahead.tokens], rows.step, ahead.count * size);
@@ -135,8 +146,8 @@ private:
     void recur(const Span<ScanProblem>& span, Streams& streams) {
         bool vectors = p_.constant_b || p_.constant_c;
         Mixing<T> b{}, c{};
-        if (!p_.constant_b) b = b_.variable(span, tile_.group, vectors);
-        if (!p_.constant_c) c = c_.variable(span, tile_.group, vectors);
+        if (!p_.constant_b) b = b_.variable(span, tile_.group, vectors, fresh_);
+        if (!p_.constant_c) c = c_.variable(span, tile_.group, vectors, fresh_);
         for (int64_t v = 0; v < tile_.vectors; ++v) {
             int64_t column = v * plan_.chunk * W, vector = tile_.vector + v;
             state_blocks<MAX_STATES<T>>(0, p_.states, [&](auto size, int64_t n) {
@@ -179,26 +190,36 @@ private:
         for (int64_t t = 0; t < span.length; ++t) {
             bool hidden = span.hidden(t);
             if (p_.z.data && !hidden) load_row<T>(p_.dtype, z[t], tile_.count, row_);
-            for (int64_t v = 0; v < tile_.vectors; ++v) {
-                Vec<T> y = load(y_ + (v * plan_.chunk + t) * W);
-                if (p_.z.data) {
-                    Vec<T> gate = load(row_ + v * W);
-                    y *= gate * sigmoid<T>(gate);
-                }
-                store(row_ + TILE + v * W, hidden ? Vec<T>{} : y);
-            }
+            vector_groups(tile_.vectors, [&](auto count, int64_t v) { write_vectors<count()>(v, t, hidden); });
             store_row<T>(p_.dtype, row_ + TILE, tile_.count, out[t]);
+        }
+    }
+
+    template <int K>
+    SEQMAMBA_INLINE void write_vectors(int64_t first, int64_t t, bool hidden) {
+        Vec<T> z[K], s[K];
+        if (p_.z.data) {
+#pragma GCC unroll 8
+            for (int k = 0; k < K; ++k) z[k] = load(row_ + (first + k) * W);
+            sigmoid<T, K>(z, s);
+        }
+#pragma GCC unroll 8
+        for (int k = 0; k < K; ++k) {
+            Vec<T> y = load(y_ + ((first + k) * plan_.chunk + t) * W);
+            if (p_.z.data) y *= z[k] * s[k];
+            store(row_ + TILE + (first + k) * W, hidden ? Vec<T>{} : y);
         }
     }
 
     const ScanProblem& p_;
     const Plan<T>& plan_;
     const Parameters<T>& parameters_;
-    int64_t split_ = 0;
+    const typename Plan<T>::Unit unit_;
     Tile tile_{};
+    bool fresh_ = false;       // the tile is the first of its group in this unit
     T *delta_, *du_, *y_;      // [vector][token][lane]
     T* row_;                   // two rows of a tile
-    T *states_, *state_;       // of all tiles of the split, of this tile: [vector][n][lane]
+    T *states_, *state_;       // of all tiles of the unit, of this tile: [vector][n][lane]
     T* zeros_;                 // [n][lane]
     T* decay_;                 // of a locally bidirectional scan: [token][n][lane]
     MixingSource<T> b_, c_;
@@ -207,10 +228,15 @@ private:
 
 template <class T>
 void forward_all(const ScanProblem* problems, int64_t count, int threads) {
-    Prepared<T> prepared(problems, count);
-    seqmamba::parallel_for(prepared.units, prepared.threads(threads), [&](int64_t index) {
+    Prepared<T> prepared(problems, count, threads);
+    for (auto& setup : prepared.setups) {
+        const ScanProblem& p = setup.problem;
+        seqmamba::prefer_large_pages(p.out, p.batch * p.length * p.channels * size_of(p.dtype));
+        seqmamba::prefer_large_pages(p.saved, setup.plan.checkpoints(p) * setup.plan.vectors * p.states * VECTOR_BYTES);
+    }
+    seqmamba::parallel_for(prepared.units, prepared.threads, [&](int64_t index) {
         auto [setup, unit] = prepared.find(index);
-        ForwardUnit<T>(setup->problem, setup->plan, setup->parameters).run(unit);
+        ForwardUnit<T>(setup->problem, setup->plan, setup->parameters, unit).run();
     });
 }
 

@@ -57,8 +57,7 @@ void step_tile(const ScanProblem& p, const Plan<T>& plan, int64_t row, const Til
     const T* a = reinterpret_cast<const T*>(p.a);
     T* state = reinterpret_cast<T*>(p.last_state) + (row * p.channels + tile.first) * n;
     for (int64_t e = 0; bias && e < tile.count; ++e) delta[e] += bias[tile.first + e];
-    for (int64_t e = 0; p.softplus && e < tile.count; e += W)
-        store(delta + e, softplus<T>(load(delta + e)));
+    for (int64_t e = 0; p.softplus && e < tile.count; e += W) softplus<T, 1>(reinterpret_cast<Vec<T>*>(delta + e));
     for (int64_t e = 0; e < tile.count; ++e) {
         int64_t channel = tile.first + e;
         y[e] = step_channel<T>(delta[e], delta[e] * u[e], a + channel * n,

@@ -5,6 +5,10 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
 
 // One namespace per instruction set: the same source is compiled several times into one library.
 #ifndef SEQMAMBA_ISA
@@ -140,12 +144,37 @@ SEQMAMBA_INLINE Vec<T> negative_magnitude(Vec<T> x) {
     return (Vec<T>)((Ints<T>)x | (Ints<T>)splat<T>(T(-0.0)));
 }
 
+// 1 / d for d in [1, 4].
+SEQMAMBA_INLINE Vec<double> reciprocal(Vec<double> d) { return 1.0 / d; }
+SEQMAMBA_INLINE Vec<float> reciprocal(Vec<float> d) {
+#if defined(__AVX512F__)
+    Vec<float> r = (Vec<float>)_mm512_rcp14_ps((__m512)d);
+    return (1.0f - d * r) * r + r;  // from 14 bits to 24; a division takes four times as long
+#else
+    return 1.0f / d;
+#endif
+}
+
+// The functions below take K vectors at once: each is one long chain of dependent instructions, and
+// the processor needs several in its sight to be busy.
+
 // For finite x; users multiply by x, which brings NaN back.
+template <class T, int K>
+SEQMAMBA_INLINE void sigmoid(const Vec<T>* x, Vec<T>* s) {
+    Vec<T> e[K];
+#pragma GCC unroll 8
+    for (int k = 0; k < K; ++k) e[k] = exp_negative<T>(negative_magnitude<T>(x[k]));
+#pragma GCC unroll 8
+    for (int k = 0; k < K; ++k) {
+        Vec<T> r = reciprocal(T(1) + e[k]);
+        s[k] = x[k] < 0 ? e[k] * r : r;
+    }
+}
 template <class T>
 SEQMAMBA_INLINE Vec<T> sigmoid(Vec<T> x) {
-    Vec<T> e = exp_negative<T>(negative_magnitude<T>(x));
-    Vec<T> s = T(1) / (T(1) + e);
-    return x < 0 ? e * s : s;
+    Vec<T> s;
+    sigmoid<T, 1>(&x, &s);
+    return s;
 }
 
 // softplus(x) = max(x, 0) + log1p(exp(-|x|)), identity above 20; e is exp(-|x|).
@@ -156,23 +185,45 @@ SEQMAMBA_INLINE Vec<T> softplus_from(Vec<T> x, Vec<T> e) {
     return y;
 }
 
-template <class T>
-SEQMAMBA_INLINE Vec<T> softplus(Vec<T> x) {
-    return softplus_from<T>(x, exp_negative<T>(negative_magnitude<T>(x)));
+// In place.
+template <class T, int K>
+SEQMAMBA_INLINE void softplus(Vec<T>* x) {
+    Vec<T> e[K];
+#pragma GCC unroll 8
+    for (int k = 0; k < K; ++k) e[k] = exp_negative<T>(negative_magnitude<T>(x[k]));
+#pragma GCC unroll 8
+    for (int k = 0; k < K; ++k) x[k] = softplus_from<T>(x[k], e[k]);
 }
 
-// Returns softplus(x), its derivative in `slope`, and sigmoid(z): both logistic functions share one
+// softplus(x) in place, its derivative in `slope`, and sigmoid(z): both logistic functions share one
 // division.
-template <class T>
-SEQMAMBA_INLINE Vec<T> softplus_beside(Vec<T> x, Vec<T> z, Vec<T>* slope, Vec<T>* gate) {
-    Vec<T> e = exp_negative<T>(negative_magnitude<T>(x));
-    Vec<T> f = exp_negative<T>(negative_magnitude<T>(z));
-    Vec<T> both = T(1) / ((T(1) + e) * (T(1) + f));
-    Vec<T> s = both * (T(1) + f), g = both * (T(1) + e);
-    *slope = x < 0 ? e * s : s;
-    if (sizeof(T) == 8) *slope = x > 20 ? splat<T>(1) : *slope;
-    *gate = z < 0 ? f * g : g;
-    return softplus_from<T>(x, e);
+template <class T, int K>
+SEQMAMBA_INLINE void softplus_beside(Vec<T>* x, const Vec<T>* z, Vec<T>* slope, Vec<T>* gate) {
+    Vec<T> e[K], f[K];
+#pragma GCC unroll 8
+    for (int k = 0; k < K; ++k) {
+        e[k] = exp_negative<T>(negative_magnitude<T>(x[k]));
+        f[k] = exp_negative<T>(negative_magnitude<T>(z[k]));
+    }
+#pragma GCC unroll 8
+    for (int k = 0; k < K; ++k) {
+        Vec<T> both = reciprocal((T(1) + e[k]) * (T(1) + f[k]));
+        Vec<T> s = both * (T(1) + f[k]), g = both * (T(1) + e[k]);
+        slope[k] = x[k] < 0 ? e[k] * s : s;
+        if (sizeof(T) == 8) slope[k] = x[k] > 20 ? splat<T>(1) : slope[k];
+        gate[k] = z[k] < 0 ? f[k] * g : g;
+    }
+#pragma GCC unroll 8
+    for (int k = 0; k < K; ++k) x[k] = softplus_from<T>(x[k], e[k]);
+}
+
+// Calls body(std::integral_constant<int, K>, first) for groups of vectors that cover [0, count).
+template <class F>
+SEQMAMBA_INLINE void vector_groups(int64_t count, F&& body) {
+    constexpr int K = 4;
+    int64_t v = 0;
+    for (; v + K <= count; v += K) body(std::integral_constant<int, K>{}, v);
+    for (; v < count; ++v) body(std::integral_constant<int, 1>{}, v);
 }
 
 }  // namespace SEQMAMBA_ISA
