@@ -157,6 +157,31 @@ def test_tail_positions_do_not_see_what_comes_later() -> None:
     assert not torch.equal(before[:, 6], after[:, 6])
 
 
+def test_a_tail_step_has_the_gradient_of_its_targets_one_by_one() -> None:
+    row, answers, flipped = torch.tensor(HISTORIES[0]), torch.tensor([5, 3, 1, 2]), 5
+    settings = replace(TINY, conv="causal", keep_last=3)
+    net = golden_net(settings)
+    at = torch.arange(flipped - 1, len(row))
+
+    def gradient(net: SIGMANet, items: Tensor, at: Tensor, wanted: Tensor) -> list[Tensor]:
+        h = net.hidden(items[None], torch.tensor([len(items)]), at[None])[0]
+        loss = functional.cross_entropy(h @ net.item_vectors().T, wanted - 1, reduction="sum")
+        return list(torch.autograd.grad(loss, list(net.parameters())))
+
+    together = gradient(net, row, at, answers)
+    alone = [
+        gradient(
+            golden_net(replace(settings, keep_last=p + 1 - flipped)),  # the same block is flipped
+            row[: p + 1],
+            torch.tensor([p]),
+            answers[[place]],
+        )
+        for place, p in enumerate(at.tolist())
+    ]
+    for whole, parts in zip(together, zip(*alone, strict=True), strict=True):
+        assert_close(whole, torch.stack(parts).sum(0))
+
+
 def test_only_the_read_positions_are_finished_and_equal_the_whole() -> None:
     net = golden_net(replace(TINY, n_layers=2))
     batch = batch_of(HISTORIES, 8)
