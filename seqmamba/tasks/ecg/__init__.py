@@ -10,5 +10,6 @@ TASK = Task(
     metrics=METRICS,
     objective="auprc",
     demo="seqmamba.datasets.simulate.heart:ecg_demo",
+    verbs={"cv": "cv", "saliency": "saliency", "report": "predict_record"},
     demo_params={"max_epochs": 20, "random_state": 0},
 )

@@ -22,7 +22,7 @@ from seqmamba.tasks.ecg.reading import (
 )
 from seqmamba.tasks.ecg.samples import RecordSamples
 
-__all__ = ["open_source", "read_samples"]
+__all__ = ["open_source", "read_samples", "share"]
 
 Tables = Mapping[str, Any]
 
@@ -37,6 +37,8 @@ def read_samples(
     DataError
         The recordings or the labels are at fault.
     """
+    if isinstance(X, RecordSamples):
+        return _known(model, X, fit), None
     if is_plain(X):
         return _plain(model, X, y, fit), None
     records = open_source(model, X, fit, tables)
@@ -70,6 +72,28 @@ def open_source(model: Any, X: Any, fit: bool, tables: Tables) -> Records:
     return open_records(
         X, fs=rate, lead_names=tables.get("lead_names"), units=tables.get("units", "mV")
     )
+
+
+def _known(model: Any, samples: RecordSamples, fit: bool) -> RecordSamples:
+    """Take samples that another classifier of the same kind has read."""
+    facts = samples.info.extra
+    if fit:
+        model.is_plain_, model.fs_in_, model.columns_ = facts["plain"], facts["fs"], None
+        model.scaling_ = np.array(facts["scaling"])
+        _learn_classes(model, list(facts["classes"]), several=facts["several"])
+    return replace(samples, training=fit)
+
+
+def share(model: Any, samples: RecordSamples) -> RecordSamples:
+    """Return samples with what another classifier must know of them."""
+    facts = {
+        "plain": model.is_plain_,
+        "fs": model.fs_in_,
+        "scaling": [float(value) for value in model.scaling_],
+        "classes": list(model.class_names_),
+        "several": model.is_multilabel_,
+    }
+    return replace(samples, info=replace(samples.info, extra=facts))
 
 
 def _plain(model: Any, X: Any, y: Any, fit: bool) -> RecordSamples:

@@ -28,7 +28,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "fs": 100.0,
         "strides": (2, 2, 2),
         "d_model": 96,
-        "n_layers": 3,
+        "n_layers": 2,
         "d_state": 8,
         "expand": 1,
         "pool": "mean_max",

@@ -1,6 +1,7 @@
 """Steps on arrays (leads, T): gaps, rate, band, length."""
 
 from fractions import Fraction
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -55,22 +56,29 @@ def band(signal: Floats, fs: float, name: FilterName, notch: float | None = None
     """Filter forwards and backwards, without delay; short records are padded as far as they can."""
     if name == "none" and notch is None:
         return signal
-    from scipy.signal import butter, iirnotch, sosfiltfilt, tf2sos  # slow to import
+    from scipy.signal import sosfiltfilt  # slow to import
 
-    sections = []
-    if name == "bandpass" and fs > 2.2 * LOW_HZ:
-        sections.append(
-            butter(ORDER, [LOW_HZ, min(HIGH_HZ, 0.45 * fs)], "bandpass", fs=fs, output="sos")
-        )
-    elif name == "highpass":
-        sections.append(butter(ORDER, LOW_HZ, "highpass", fs=fs, output="sos"))
-    if notch is not None and notch < 0.49 * fs:
-        sections.append(tf2sos(*iirnotch(notch, 30.0, fs=fs)))
     out = np.asarray(signal, dtype=np.float64)
-    for sos in sections:
-        padding = min(3 * (2 * len(sos) + 1), signal.shape[-1] - 1)
-        out = sosfiltfilt(sos, out, axis=-1, padlen=padding)
+    for sections in _sections(fs, name, notch):
+        padding = min(3 * (2 * len(sections) + 1), signal.shape[-1] - 1)
+        out = sosfiltfilt(sections, out, axis=-1, padlen=padding)
     return np.asarray(out, dtype=signal.dtype)
+
+
+@cache
+def _sections(fs: float, name: FilterName, notch: float | None) -> list[NDArray[np.float64]]:
+    """Design the filters; a design takes longer than filtering a record."""
+    from scipy.signal import butter, iirnotch, tf2sos  # slow to import
+
+    found = []
+    if name == "bandpass":
+        corners = [LOW_HZ, min(HIGH_HZ, 0.45 * fs)]
+        found.append(butter(ORDER, corners, "bandpass", fs=fs, output="sos"))
+    elif name == "highpass":
+        found.append(butter(ORDER, LOW_HZ, "highpass", fs=fs, output="sos"))
+    if notch is not None and notch < 0.49 * fs:
+        found.append(tf2sos(*iirnotch(notch, 30.0, fs=fs)))
+    return found
 
 
 def _long(holes: NDArray[np.bool_], longest: float) -> NDArray[np.bool_]:
