@@ -14,6 +14,7 @@ from seqmamba.train.settings import Schedule
 __all__ = ["make_optimizer", "schedule_factor", "set_learning_rate"]
 
 WARMUP = 0.05  # share of all steps over which "cosine" and "linear" rise from zero
+ONE_CYCLE_WARMUP = 0.25  # large steps from the start can spoil a short training
 
 
 def make_optimizer(
@@ -43,9 +44,10 @@ def schedule_factor(name: Schedule, epoch: int, share: float, max_epochs: int) -
 
     Parameters
     ----------
-    name : {"constant", "halve", "cosine", "linear"}
+    name : {"constant", "halve", "cosine", "one_cycle", "linear"}
         ``"halve"``: the first two epochs at full rate, then half of it after each epoch
-        (the schedule of S-Mamba's released code).
+        (the schedule of S-Mamba's released code). ``"one_cycle"``: cosine with a rise of a quarter
+        of all steps.
     epoch : int
         From 0.
     share : float in [0, 1)
@@ -57,9 +59,10 @@ def schedule_factor(name: Schedule, epoch: int, share: float, max_epochs: int) -
     if name == "halve":
         return float(0.5 ** max(epoch - 1, 0))
     done = (epoch + share) / max(max_epochs, 1)
-    if done < WARMUP:
-        return max(done / WARMUP, 0.01)
-    rest = (done - WARMUP) / (1 - WARMUP)
+    rise = ONE_CYCLE_WARMUP if name == "one_cycle" else WARMUP
+    if done < rise:
+        return max(done / rise, 0.01)
+    rest = (done - rise) / (1 - rise)
     return 1.0 - rest if name == "linear" else 0.5 * (1 + math.cos(math.pi * rest))
 
 

@@ -10,7 +10,7 @@ from seqmamba.errors import BackendError
 
 __all__ = ["Schedule", "Settings", "resolve_device"]
 
-Schedule = Literal["constant", "halve", "cosine", "linear"]
+Schedule = Literal["constant", "halve", "cosine", "one_cycle", "linear"]
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,14 @@ def test_warm_schedules_rise_then_fall_to_zero(name: str) -> None:
     assert schedule_factor(name, 9, 0.999, 10) < 0.01  # type: ignore[arg-type]  # a Literal
 
 
+def test_one_cycle_rises_for_a_quarter() -> None:
+    factors = [schedule_factor("one_cycle", e, 0.0, 8) for e in range(8)]
+
+    assert factors[:3] == [0.01, 0.5, 1.0]
+    assert factors[2:] == sorted(factors[2:], reverse=True)
+    assert schedule_factor("one_cycle", 7, 0.999, 8) < 0.01
+
+
 def test_marked_parameters_and_vectors_do_not_decay() -> None:
     net = nn.Linear(3, 3)
     marked = nn.Parameter(torch.ones(2, 2))
