@@ -14,7 +14,7 @@ from seqmamba.tasks.recommend.splits import Queries
 __all__ = ["RECENT", "History", "SequenceSamples", "Targets", "query_samples", "train_samples"]
 
 RECENT = 50  # newest items that the cheap models read
-ITEMS_AT_ONCE = 6400  # of all windows in a batch: what a layer makes of them stays in the cache
+ITEMS_AT_ONCE = 12_800  # of all windows in a batch: more of them cost more in fresh memory
 WINDOWS_AT_ONCE = (32, 1024)
 Ints = NDArray[np.int64]
 Targets = Literal["last", "tail", "all"]

@@ -77,11 +77,16 @@ def run_recipe(
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
+def _deviation(values: list[float]) -> float:
+    """Return the sample deviation; 0 for a single seed."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+
 def _over_seeds(runs: list[Row]) -> Row:
     row: Row = {}
     for metric in METRICS:
         values = [run[metric] for run in runs]
-        row |= {metric: float(np.mean(values)), f"{metric} sd": float(np.std(values))}
+        row |= {metric: float(np.mean(values)), f"{metric} sd": _deviation(values)}
     return row | {
         name: float(np.mean([run[name] for run in runs])) for name in ("seconds", "epochs")
     }
@@ -99,7 +104,7 @@ def _score_rows(tables: list[pl.DataFrame], effort: Row) -> list[Row]:
             row: Row = {"model": "default" if scorer == "value" else scorer, "seen": seen}
             for place, metric in enumerate(METRICS):
                 values = [table[scorer][place] for table in mine]
-                row |= {metric: float(np.mean(values)), f"{metric} sd": float(np.std(values))}
+                row |= {metric: float(np.mean(values)), f"{metric} sd": _deviation(values)}
             if scorer == "value":
                 row["gain_low"] = min(table["gain_low"][1] for table in mine)
                 row |= effort
