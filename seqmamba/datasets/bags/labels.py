@@ -121,6 +121,6 @@ def _columns(table: pl.DataFrame) -> Labels:
 def _flags(values: NDArray[Any], name: str) -> NDArray[np.bool_]:
     wrong = ~np.isin(values, (0, 1))
     if wrong.any():
-        value = values[wrong][0]
+        value = values[wrong].tolist()[0]
         raise DataError(f"column {name!r} holds {value!r}; 0 and 1 are expected.", column=name)
     return values.astype(bool)

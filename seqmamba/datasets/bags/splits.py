@@ -75,7 +75,7 @@ def check_groups(split: Split, groups: NDArray[Any] | None, where: str) -> None:
             both = np.intersect1d(groups[getattr(split, first)], groups[getattr(split, second)])
             if len(both):
                 raise DataError(
-                    f"patient {both[0]!r} is in {first} and in {second} of {where}; "
+                    f"patient {str(both[0])!r} is in {first} and in {second} of {where}; "
                     "move all bags of a patient to one side.",
                     where=where,
                     value=both[0],

@@ -103,7 +103,7 @@ class MILClassifier(BagVerbs, ClassifierMixin, BagEstimator):  # type: ignore[mi
         found = np.unique(labels.astype(str) if labels.dtype == object else labels)
         if len(found) < 2:
             raise DataError(
-                f"all bags are of class {found[0]!r}; at least two classes are needed.",
+                f"all bags are of class {found.tolist()[0]!r}; at least two classes are needed.",
                 column="label",
                 value=found[0],
             )
@@ -129,7 +129,7 @@ class MILClassifier(BagVerbs, ClassifierMixin, BagEstimator):  # type: ignore[mi
         if (codes < 0).any():
             row = int(np.argmax(codes < 0))
             raise DataError(
-                f"bag {samples.ids[row]!r} is of class {values[row]!r}, which the model does not "
+                f"bag {samples.ids[row]!r} is of class {values.tolist()[row]!r}, which the model does not "
                 f"know; its classes: {', '.join(map(repr, known.tolist()))}.",
                 column="label",
                 where=f"bag {samples.ids[row]}",

@@ -272,7 +272,7 @@ def _join_patients(source: BagSource, labels: Labels) -> tuple[BagSource, Labels
         if values is not None and (values != values[first][owner]).any():
             row = int(np.argmax(values != values[first][owner]))
             raise DataError(
-                f"patient {labels.group[row]!r} has more than one {field}; a patient has one.",
+                f"patient {str(labels.group[row])!r} has more than one {field}; a patient has one.",
                 column=field,
                 value=labels.group[row],
             )
