@@ -1,12 +1,14 @@
 """Lyapunov exponents of the fitted model itself, and the dimension that follows from them."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from seqmamba.datasets.samples import Batch
+from seqmamba.tasks.chaos.maps.anchors import MapAnchor
+from seqmamba.train.anchor import Anchored
 
 if TYPE_CHECKING:
     from seqmamba.tasks.chaos.estimator import PhyxMambaForecaster
@@ -42,7 +44,7 @@ def lyapunov_spectrum(
         Falling.
     """
     shape, patch = model._shape, model.patch_
-    keep = shape.lead + shape.context
+    keep = _memory(model, shape.lead + shape.context)
     steps = duration * model.lyapunov_time_ / model.dt_ / patch / STARTS
     n_steps = max(int(np.ceil(steps)), 20)
     base = _settled(model, keep)  # (S, keep, V)
@@ -83,6 +85,13 @@ def kaplan_yorke(exponents: Array) -> float:
     if k == 0:
         return 0.0
     return float(k + total[k - 1] / abs(exponents[k]))
+
+
+def _memory(model: "PhyxMambaForecaster", rows: int) -> int:
+    """Return how many rows the map reads; a contracting direction drowns in older ones."""
+    if isinstance(model.net_, Anchored) and not model.history_.best_epoch:
+        return cast(MapAnchor, model.net_.anchor).map.reach
+    return rows
 
 
 def _settled(model: "PhyxMambaForecaster", keep: int) -> torch.Tensor:
