@@ -8,6 +8,7 @@ from seqmamba.params import Choice, IntRange, LogUniform, Uniform, param
 from seqmamba.tasks.chaos.net.losses import Statistic
 from seqmamba.tasks.chaos.net.model import Target
 from seqmamba.tasks.chaos.net.tokens import Pad
+from seqmamba.train.settings import Schedule
 
 __all__ = ["PRESETS", "ForecasterParameters"]
 
@@ -161,8 +162,6 @@ class ForecasterParameters:
     batch_size: int = param(256, "windows per step", low=1, group="training")
     max_epochs: int = param(60, "passes with teacher forcing", low=0, group="training")
     patience: int | None = param(None, "epochs without improvement", low=1, group="training")
-    lr_schedule: Literal["constant", "halve", "cosine", "linear"] = param(
-        "cosine", "course of the learning rate", group="training"
-    )
+    lr_schedule: Schedule = param("cosine", "course of the learning rate", group="training")
     clip_norm: float | None = param(1.0, "largest gradient norm", low=0, group="training")
     optimizer: Literal["adam", "adamw"] = param("adam", "optimiser", group="training")
