@@ -89,18 +89,19 @@ class BagSamples:
 
     def split(self, held_out: float | int) -> tuple["BagSamples", "BagSamples"]:
         """Hold out about that share of the groups of every stratum."""
-        share = held_out if held_out < 1 else held_out / len(self)
+        share = held_out if held_out < 1 else min(held_out, len(self) - 1) / len(self)
         strata = np.zeros(len(self), np.int64) if self.strata is None else self.strata
         units = len(self) if self.groups is None else len(np.unique(self.groups))
-        n_folds = min(max(round(1 / share), 2), units)
+        n_folds = min(max(round(1 / min(share, 1 - share)), 2), units)
         if n_folds < 2:
             raise DataError(
                 "one group of bags cannot be cut into a training and a validation part; "
                 "pass eval_set, or val_size=0.",
                 value=units,
             )
-        fold = make_folds(strata, self.groups, n_folds, self.seed)
-        return self.part(np.flatnonzero(fold != 0)), self.part(np.flatnonzero(fold == 0))
+        one = make_folds(strata, self.groups, n_folds, self.seed) == 0
+        mine = one if share <= 0.5 else ~one
+        return self.part(np.flatnonzero(~mine)), self.part(np.flatnonzero(mine))
 
     def part(self, rows: Rows) -> "BagSamples":
         """Return some of the bags."""

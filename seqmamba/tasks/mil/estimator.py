@@ -128,12 +128,13 @@ class MILClassifier(BagVerbs, ClassifierMixin, BagEstimator):  # type: ignore[mi
         codes = np.array([places.get(value, -1) for value in values.tolist()], np.int64)
         if (codes < 0).any():
             row = int(np.argmax(codes < 0))
+            wrong = values.tolist()[row]
             raise DataError(
-                f"bag {samples.ids[row]!r} is of class {values.tolist()[row]!r}, which the model does not "
+                f"bag {samples.ids[row]!r} is of class {wrong!r}, which the model does not "
                 f"know; its classes: {', '.join(map(repr, known.tolist()))}.",
                 column="label",
                 where=f"bag {samples.ids[row]}",
-                value=values[row],
+                value=wrong,
             )
         return codes
 
