@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import polars as pl
@@ -52,6 +52,7 @@ class EvaluatedRecommender(TrainableRecommender):
         seen: tuple[Seen, ...] | Seen = ("keep", "filter"),
         metrics: Sequence[str] | None = ("hr@10", "ndcg@10"),
         by: Group | None = None,
+        seeds: int = 1,
         index: Index | None = None,
     ) -> pl.DataFrame:
         """Rank all items for held-out events, beside the network alone, the anchor and baselines.
@@ -73,6 +74,9 @@ class EvaluatedRecommender(TrainableRecommender):
         by : {"length", "popularity", "user"} or None
             One row per group of users: length of their history, frequency of the answer, known
             or new (no event of theirs trained).
+        seeds : int
+            Above 1 the model is trained again on its events with so many seeds in all; values are
+            means, ``sd`` is the deviation of ``value``, the interval the widest of all.
         index : callable (vectors (Q, D), k) -> array (Q, k) of rows of ``embed("items")``, or None
             An approximate index. Adds ``index_recall@k``: the share of the network's k best items
             that it finds.
@@ -84,6 +88,14 @@ class EvaluatedRecommender(TrainableRecommender):
             gain over it with a 95 % bootstrap interval, and the value of every scorer.
         """
         check_is_fitted(self, "net_")
+        if seeds > 1:
+            twins = (self._with_seed(self._seed + i) for i in range(1, seeds))
+            return _over_seeds(
+                [
+                    model.evaluate(X, split=split, seen=seen, metrics=metrics, by=by)
+                    for model in (self, *twins)
+                ]
+            )
         wanted = tuple(named(metrics, {**METRICS, **LIST_METRICS}))
         history, queries = self._questions(X, split)
         if self.times_ is not None and "leave_one_out" in (split, self.split):
@@ -141,6 +153,20 @@ class EvaluatedRecommender(TrainableRecommender):
             )
         return log, queries
 
+    def _with_seed(self, seed: int) -> Self:
+        """Return a model that was trained on the same events with another seed."""
+        events = self.log_
+        owner = np.repeat(np.arange(len(self.user_ids_)), events.counts)
+        table = {
+            self.user_col: self.user_ids_.take(owner),
+            self.item_col: self.item_ids_.take(events.sequence - 1),
+        }
+        time_col = None if events.times is None else self.time_col
+        if time_col is not None:
+            table[time_col] = pl.Series(events.times)
+        twin: Self = sklearn.base.clone(self).set_params(random_state=seed, time_col=time_col)
+        return twin.fit(pl.DataFrame(table))
+
     def _index_rows(
         self, index: Index, history: History, queries: Queries, cuts: list[int]
     ) -> pl.DataFrame:
@@ -181,3 +207,17 @@ class EvaluatedRecommender(TrainableRecommender):
         assert isinstance(net, SIGMANet | BlendedRanker)
         net.eval()
         return net
+
+
+def _over_seeds(tables: list[pl.DataFrame]) -> pl.DataFrame:
+    """Return the mean table of several seeds."""
+    first = tables[0]
+    means = [name for name, kind in first.schema.items() if kind == pl.Float64]
+    stacked = {name: np.stack([table[name].to_numpy() for table in tables]) for name in means}
+    columns = {name: pl.Series(name, values.mean(0)) for name, values in stacked.items()}
+    if "gain_low" in columns:
+        columns["gain_low"] = pl.Series("gain_low", stacked["gain_low"].min(0))
+        columns["gain_high"] = pl.Series("gain_high", stacked["gain_high"].max(0))
+    sd = pl.Series("sd", stacked["value"].std(0, ddof=1))
+    place = first.columns.index("value") + 1
+    return first.with_columns(columns.values()).insert_column(place, sd)

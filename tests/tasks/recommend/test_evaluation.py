@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 from sklearn.base import clone
 
@@ -98,6 +99,17 @@ def test_lists_are_described_as_predict_gives_them(
     ]
     assert table["value"][1:].to_list() == pytest.approx(expected)
     assert table["best"].is_null().to_list() == [False, True, True, True]
+
+
+def test_several_seeds_are_averaged(model: SIGMARecommender, log: pd.DataFrame) -> None:
+    table = model.evaluate(seen="keep", seeds=2)
+    twin = clone(model).set_params(random_state=1).fit(log).evaluate(seen="keep")
+    own = model.evaluate(seen="keep")
+
+    assert_allclose(table["value"], (own["value"] + twin["value"]) / 2)
+    assert_allclose(table["sd"], np.std([own["value"], twin["value"]], axis=0, ddof=1))
+    assert_allclose(table["gain_low"], np.minimum(own["gain_low"], twin["gain_low"]))
+    assert table["markov"].equals(own["markov"])
 
 
 def test_the_recall_of_an_index_is_measured(model: SIGMARecommender) -> None:
