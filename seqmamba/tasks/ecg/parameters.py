@@ -127,7 +127,7 @@ class ECGParameters:
     batch_size: int = param(16, "records per step", low=1, group="training")
     max_epochs: int = param(30, "passes over the records", low=0, group="training")
     patience: int | None = param(10, "epochs without improvement", low=1, group="training")
-    lr_schedule: Schedule = param("cosine", "course of the learning rate", group="training")
+    lr_schedule: Schedule = param("one_cycle", "course of the learning rate", group="training")
     clip_norm: float | None = param(1.0, "largest gradient norm", low=0, group="training")
 
     _task: ClassVar[str] = "ecg"
