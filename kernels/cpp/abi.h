@@ -1,5 +1,5 @@
 // The C interface. Every field is a 64-bit integer or pointer, so that the Python side packs a
-// problem with one call; seqmamba/kernels/cpp.py lists the same fields in the same order.
+// problem with one call; seqmamba/kernels/cpp/pack.py lists the same fields in the same order.
 #pragma once
 
 #include <cstdint>
@@ -53,6 +53,7 @@ struct Kernels {
     void (*conv_forward)(const ConvProblem*, int64_t count, int threads);
     void (*conv_backward)(const ConvProblem*, int64_t count, int threads);
     void (*conv_step)(const ConvProblem*, int threads);
+    double (*clock)();  // cycles per second, from vector instructions at two a cycle
 };
 
 }  // namespace seqmamba

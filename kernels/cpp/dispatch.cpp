@@ -1,5 +1,4 @@
 // The exported functions: choose the instruction set at load, keep exceptions inside.
-#include <chrono>
 #include <new>
 
 #include "abi.h"
@@ -18,11 +17,12 @@
     void conv_forward(const seqmamba::ConvProblem*, int64_t, int);        \
     void conv_backward(const seqmamba::ConvProblem*, int64_t, int);       \
     void conv_step(const seqmamba::ConvProblem*, int);                    \
+    double clock();                                                       \
     }
 #define SEQMAMBA_KERNELS(isa)                                                                  \
     {                                                                                          \
 #isa, isa::scan_forward, isa::scan_backward, isa::scan_step, isa::conv_forward,        \
-            isa::conv_backward, isa::conv_step                                                 \
+            isa::conv_backward, isa::conv_step, isa::clock                                     \
     }
 
 // SEQMAMBA_X86_LEVELS: built for several x86-64 levels (set by CMake), else for one machine.
@@ -86,25 +86,8 @@ SEQMAMBA_EXPORT int seqmamba_limit_isa(int level) {
     return chosen;
 }
 
-// Cycles per second of this processor now, from a chain of additions that take one cycle each.
-SEQMAMBA_EXPORT double seqmamba_clock() {
-    constexpr int64_t rounds = 400000, chain = 8;
-    double best = 0;
-    for (int attempt = 0; attempt < 40; ++attempt) {
-        auto start = std::chrono::steady_clock::now();
-        int64_t x = 0;
-        for (int64_t i = 0; i < rounds; ++i) {
-            for (int64_t j = 0; j < chain; ++j) {
-                x += i;
-                __asm__ volatile("" : "+r"(x));  // keeps the compiler from adding all at once
-            }
-        }
-        std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-        double rate = double(rounds * chain) / seconds.count();
-        if (rate > best) best = rate;
-    }
-    return best;
-}
+// Cycles per second of this processor now, at vector work.
+SEQMAMBA_EXPORT double seqmamba_clock() { return table[chosen].clock(); }
 
 SEQMAMBA_EXPORT int seqmamba_scan_forward(const seqmamba::ScanProblem* p, int64_t count, int threads) {
     return guarded([&](auto& kernels) { kernels.scan_forward(p, count, threads); });

@@ -11,5 +11,6 @@ void scan_step(const seqmamba::ScanProblem*, int threads);
 void conv_forward(const seqmamba::ConvProblem*, int64_t count, int threads);
 void conv_backward(const seqmamba::ConvProblem*, int64_t count, int threads);
 void conv_step(const seqmamba::ConvProblem*, int threads);
+double clock();
 
 }  // namespace SEQMAMBA_ISA

@@ -164,7 +164,7 @@ def vector_bound() -> float:
     """Return the elements (of B L E N) per second and core at two vector instructions per cycle.
 
     One group of lanes costs 12 instructions with a scaling instruction (AVX-512), 14 without:
-    kernels specification, section 7. The cycle is measured.
+    kernels specification, section 7. The cycle is measured at vector work.
     """
     found = cpp.library()
     if found is None:
