@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from seqmamba.params import Choice, IntRange, Uniform, param
 from seqmamba.tasks.track.model import ScaleName
+from seqmamba.train.settings import Schedule
 
 __all__ = ["ENCODERS", "IMAGE_GAIN", "PROFILES", "MotionParameters"]
 
@@ -61,9 +62,7 @@ class MotionParameters:
     batch_size: int = param(128, "windows per step", low=1, group="training")
     max_epochs: int = param(20, "passes over the windows", low=0, group="training")
     patience: int | None = param(5, "epochs without improvement", low=1, group="training")
-    lr_schedule: Literal["constant", "halve", "cosine", "linear"] = param(
-        "cosine", "course of the learning rate", group="training"
-    )
+    lr_schedule: Schedule = param("cosine", "course of the learning rate", group="training")
     clip_norm: float | None = param(1.0, "largest gradient norm", low=0, group="training")
 
     _task: ClassVar[str] = "track"

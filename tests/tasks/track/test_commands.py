@@ -33,11 +33,12 @@ def test_detections_become_scored_tracks(tmp_path: Path, monkeypatch: pytest.Mon
     assert (tmp_path / "tracks" / "dance-00.txt").read_text().count(",") % 9 == 0
 
 
-def test_search_gives_both_models_the_same_trials() -> None:
+def test_search_gives_both_models_the_same_trials(capsys: pytest.CaptureFixture[str]) -> None:
     truth, seen = simulate.dancers(1, seed=0, n_frames=40)
 
     table = MotionPredictor().tune(truth, seen, trials=3)
 
+    assert "Trial" not in capsys.readouterr().err
     assert table["model"].to_list() == ["kalman", "kalman", "linear", "linear"]
     hota = table["HOTA"].to_list()
     assert hota[1] >= hota[0]

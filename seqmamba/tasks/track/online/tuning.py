@@ -1,6 +1,6 @@
 """Search for the parameters of a tracker, for each motion model with the same budget."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import optuna
@@ -53,10 +53,6 @@ def tune_trackers(
     """
     rows = []
     for name, motion in motions.items():
-        study = optuna.create_study(
-            direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed)
-        )
-        study.enqueue_trial(_defaults(name, association))
 
         def objective(trial: optuna.Trial, name: str = name, motion: Any = motion) -> float:
             settings = _draw(trial, name, motion, association)
@@ -64,7 +60,7 @@ def tune_trackers(
             trial.set_user_attr("scores", scores)
             return float(scores["HOTA"])
 
-        study.optimize(objective, n_trials=trials)
+        study = _search(objective, _defaults(name, association), trials, seed)
         for setting, trial in (("default", study.trials[0]), ("tuned", study.best_trial)):
             row = {"model": name, "setting": setting, **trial.user_attrs["scores"]}
             if test is not None:
@@ -73,6 +69,23 @@ def tune_trackers(
             found = ", ".join(f"{k}={_short(v)}" for k, v in trial.params.items())
             rows.append({**row, "params": found})
     return pl.DataFrame(rows)
+
+
+def _search(
+    objective: Callable[[optuna.Trial], float], first: dict[str, Any], trials: int, seed: int
+) -> optuna.Study:
+    """Maximise from the first trial on, without optuna's line per trial."""
+    former = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        study = optuna.create_study(
+            direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed)
+        )
+        study.enqueue_trial(first)
+        study.optimize(objective, n_trials=trials)
+    finally:
+        optuna.logging.set_verbosity(former)
+    return study
 
 
 def _defaults(name: str, association: Association | Literal["any"]) -> dict[str, Any]:
