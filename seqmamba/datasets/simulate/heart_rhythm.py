@@ -75,8 +75,14 @@ def draw_rhythm(random: np.random.Generator, seconds: float, difficulty: float) 
         intervals=np.diff(beats, prepend=beats[0] - intervals[0]),
         atria=np.empty(0) if name == "AF" else atria,
         of_ectopic=np.empty(0, dtype=bool) if name == "AF" else of_ectopic,
-        ectopy=frozenset(ectopy),
+        ectopy=_seen(beats, kinds, seconds),
     )
+
+
+def _seen(beats: Floats, kinds: list[str], seconds: float) -> frozenset[str]:
+    """Return the ectopy that the recording shows; a blocked or an outer beat is no label."""
+    shown = {kind for time, kind in zip(beats, kinds, strict=True) if 0.1 < time < seconds - 0.1}
+    return frozenset(label for label, kind in (("PVC", "V"), ("PAC", "A")) if kind in shown)
 
 
 def _intervals(
@@ -106,6 +112,8 @@ def _insert_ectopic(
     probability = random.uniform(0.04, 0.16)
     inside = np.flatnonzero(np.cumsum(intervals) < seconds - intervals.mean())[2:]
     free = [k for k in inside if kinds[k] == "N" and kinds[k - 1] == "N"]
+    if not free:
+        return
     chosen = [k for k in free if random.random() < probability] or [int(random.choice(free))]
     for k in chosen:
         if kinds[k - 1] != "N":  # never two in a row
