@@ -26,7 +26,7 @@ from seqmamba.tasks.chaos.facts import (
 )
 from seqmamba.tasks.chaos.forcing import force
 from seqmamba.tasks.chaos.foundation import denoised, left_over, surely_longer
-from seqmamba.tasks.chaos.maps.anchors import PERFECT, MapAnchor
+from seqmamba.tasks.chaos.maps.anchors import PERFECT, MapAnchor, newest_rows
 from seqmamba.tasks.chaos.maps.ridge import RidgeMap
 from seqmamba.tasks.chaos.maps.smoothing import smooth
 from seqmamba.tasks.chaos.net.losses import patch_loss
@@ -47,9 +47,11 @@ Array = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 VALID_WINDOWS = 256  # of the validation loss
+ORBIT_ROWS = 3_000  # kept for the cheap models that evaluate fits
 CERTAIN_STARTS = 100  # rollouts that decide between the network and its anchor
 PARTS = ("numbers", "weight", "projection")  # of a ridge map, in a model file
-KINDS = {"ngrc": "monomials", "rff": "fourier"}
+BASELINES = ("ngrc", "rff")  # kept beside the network
+WIDE = 3  # times the features of rff, for the anchor rff_wide
 
 
 @dataclass(eq=False, repr=False)
@@ -79,7 +81,7 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
     _task: ClassVar[str] = "chaos"
     _state_names: ClassVar[tuple[str, ...]] = (
         "center_", "spread_", "dt_", "lyapunov_time_", "lyapunov_is_estimate_", "context_",
-        "context_end_", "source_", "smoothing_", "ngrc_numbers_", "ngrc_weight_",
+        "context_end_", "orbit_", "source_", "smoothing_", "ngrc_numbers_", "ngrc_weight_",
         "ngrc_projection_", "one_step_error_", "rff_numbers_", "rff_weight_", "rff_projection_",
     )  # fmt: skip
     _default_learning_rate: ClassVar[float] = 1e-3
@@ -198,11 +200,14 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
 
     def _anchors(self, info: Info) -> Mapping[str, Anchor]:
         kept, patch = int(info.extra["kept"]), int(info.extra["patch"])
-        self._candidates = {
-            name: MapAnchor(
-                cast(Any, kind), kept, patch, reach=self.input_size, n_features=self.n_features
-            )
-            for name, kind in KINDS.items()
+        few, reach = self.n_features, self.input_size
+        rff = MapAnchor("fourier", kept, patch, n_features=few, reach=reach)
+        self._candidates: dict[str, Anchor] = {
+            "ngrc": MapAnchor("monomials", kept, patch, n_features=few, reach=reach),
+            "rff": rff,
+            "rff_wide": MapAnchor(
+                "fourier", kept, patch, n_features=WIDE * few, reach=reach, like=rff
+            ),
         }
         return self._candidates
 
@@ -235,9 +240,10 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
 
     def _keep_baselines(self, train: Samples, valid: Samples) -> None:
         """Fit the ridge maps that were no candidates, and keep all to compare with."""
-        found = self._candidates if self.anchor is not None else self._anchors(self.info_)
+        known = self._candidates if self.anchor is not None else self._anchors(self.info_)
         objective = self._objective()
-        for name, baseline in found.items():
+        for name in BASELINES:
+            baseline = cast(MapAnchor, known[name])
             if name not in self.anchor_scores_:
                 baseline.fit(train)
                 baseline.tune(lambda tried: objective(tried, valid))
@@ -246,11 +252,12 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
 
     def _baselines(self) -> dict[str, MapAnchor]:
         """Return the ridge maps that fit kept."""
-        found = self._anchors(self.info_)
+        known = self._anchors(self.info_)
+        found = {name: cast(MapAnchor, known[name]) for name in BASELINES}
         for name, baseline in found.items():
             for part in PARTS:
                 setattr(baseline, part, torch.from_numpy(getattr(self, f"{name}_{part}_")))
-        return cast(dict[str, MapAnchor], found)
+        return found
 
     def _denoise(
         self, anchor: MapAnchor, train: TrajectoryWindows, valid: TrajectoryWindows
@@ -362,6 +369,7 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
         self.net_.eval()
         if isinstance(self.net_, Anchored) and isinstance(valid, TrajectoryWindows):
             self._keep_anchor_unless_surely_better(self.net_, valid)
+        self.orbit_ = newest_rows(train.segments, ORBIT_ROWS)[-1]
         judged = valid if isinstance(valid, TrajectoryWindows) else train
         context, truth = judged.rollouts(CERTAIN_STARTS, self.patch_)
         first = self._roll(self.net_, context, 1).path[:, 0] - truth[:, 0]

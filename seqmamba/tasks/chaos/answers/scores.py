@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from torch import nn
 
 from seqmamba.errors import ConfigError, DataError
 from seqmamba.metrics.chaos import (
@@ -17,6 +18,8 @@ from seqmamba.metrics.chaos import (
 )
 from seqmamba.metrics.metric import skill
 from seqmamba.metrics.score import named
+from seqmamba.tasks.chaos.maps.others import Analogues, EchoState, Persistence
+from seqmamba.tasks.chaos.net.rollout import roll
 from seqmamba.tasks.chaos.reading import check_channels, ordered
 from seqmamba.tasks.chaos.windows import TrajectoryWindows
 from seqmamba.train.anchor import Anchored
@@ -104,8 +107,9 @@ def rollouts(model: "PhyxMambaForecaster", X: Any, y: Any, h: int, starts: int) 
     for name, baseline in model._baselines().items():
         rolled = model._roll(baseline, context, h, smooths=False)
         paths.add(name, model._scale.invert(rolled.path), rolled.diverged)
-    still = np.repeat(context[:, -1:], h, axis=1)
-    paths.add("persistence", model._scale.invert(still))
+    for name, module in _others(model).items():
+        rolled = roll(module, context, h, keep=context.shape[1], bound=model._bound())
+        paths.add(name, model._scale.invert(rolled.path), rolled.diverged)
     # another piece of the same orbit: what a forecast is worth that only knows the climate
     paths.add("floor", np.roll(paths.truth, max(len(paths.truth) // 2, 1), axis=0))
     return paths
@@ -116,6 +120,16 @@ def _windows(model: "PhyxMambaForecaster", source: Any) -> TrajectoryWindows:
     check_channels(model.info_.feature_names, found)
     segments = [model._scale.apply(s) for s in ordered(found, model.info_.feature_names)]
     return TrajectoryWindows.over(segments, model._shape, model.info_)
+
+
+def _others(model: "PhyxMambaForecaster") -> dict[str, nn.Module]:
+    """Return the cheap models that fit in a moment, from the newest training rows."""
+    known = [model.orbit_]
+    return {
+        "echo_state": EchoState(known),
+        "analogues": Analogues(known, delays=model.delay_dim_, lag=model.delay_lag_),
+        "persistence": Persistence(),
+    }
 
 
 def figures(model: "PhyxMambaForecaster", paths: Paths, name: str) -> dict[str, float]:

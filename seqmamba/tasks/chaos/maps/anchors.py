@@ -21,7 +21,7 @@ COARSE_RIDGES = (1e-11, 1e-7, 1e-4)  # of the search
 RIDGES = (1e-13, 1e-11, 1e-9, 1e-7, 1e-5, 1e-4, 1e-3, 1e-2)  # of the finalists
 PERFECT = -0.9995  # score of rollouts that stay valid to their end: no setting can do better
 SEARCH_ROWS = 4_000  # the search reads these; the chosen setting is fitted on all rows
-MAX_MONOMIALS = 500
+MAX_MONOMIALS = 600
 DELAYS = ((1, 1), (2, 1), (4, 1), (4, 2), (8, 1), (8, 2), (16, 1), (16, 2))
 SCALES = (0.175, 0.35, 0.7, 1.4, 2.8)  # of the kernel, over the root of the dimension
 FINALISTS = 2
@@ -40,21 +40,33 @@ class MapAnchor(Anchor):
         Rows that a map may read.
     n_features : int
         Random Fourier features.
+    like : MapAnchor or None
+        Take the finalists of its search instead of searching again.
     """
 
+    like: "MapAnchor | None"
     numbers: Tensor
     weight: Tensor
     projection: Tensor
 
     def __init__(
-        self, kind: FeatureKind, channels: int, patch: int, *, reach: int, n_features: int
+        self,
+        kind: FeatureKind,
+        channels: int,
+        patch: int,
+        *,
+        reach: int,
+        n_features: int,
+        like: "MapAnchor | None" = None,
     ) -> None:
         super().__init__()
         self.kind, self.channels, self.patch = kind, channels, patch
         self.max_reach, self.n_features = reach, n_features
         for name in ("numbers", "weight", "projection"):
             self.register_buffer(name, torch.zeros(0, dtype=torch.float64))
-        self._search: list[RidgeMap] = []
+        # not a part of this module: only its search is read
+        object.__setattr__(self, "like", like)
+        self.ranking: list[MapSetting] = []
 
     # -- the choice ----------------------------------------------------------------------------
 
@@ -68,17 +80,10 @@ class MapAnchor(Anchor):
 
     def tune(self, score: Callable[[nn.Module], float]) -> None:
         """Take the setting whose rollouts score best; the finalists are fitted on all rows."""
-        tried = []
-        few = newest_rows(self._segments, SEARCH_ROWS)
-        for setting in self.settings():
-            map_ = RidgeMap(setting, self.channels)
-            equations = gram(map_, few)
-            tried += list(self._scores(map_, equations, COARSE_RIDGES, score))
-            if min(tried, key=lambda found: found[0])[0] <= PERFECT:
-                break
-        tried.sort(key=lambda found: found[0])
+        known = [] if self.like is None else self.like.ranking
+        self.ranking = known or self._searched(score)
         best: tuple[float, RidgeMap] | None = None
-        for _, setting in _distinct(tried)[:FINALISTS]:
+        for setting in self.ranking[:FINALISTS]:
             full = replace(setting, n_features=self.n_features)
             map_ = RidgeMap(full, self.channels)
             equations = gram(map_, self._segments)
@@ -91,6 +96,19 @@ class MapAnchor(Anchor):
         assert best is not None
         self.take(best[1])
         del self._segments
+
+    def _searched(self, score: Callable[[nn.Module], float]) -> list[MapSetting]:
+        """Return the settings in the order of their scores, fitted on a few rows."""
+        tried: list[tuple[float, MapSetting]] = []
+        few = newest_rows(self._segments, SEARCH_ROWS)
+        for setting in self.settings():
+            map_ = RidgeMap(setting, self.channels)
+            tried += self._scores(map_, gram(map_, few), COARSE_RIDGES, score)
+            if min(value for value, _ in tried) <= PERFECT:
+                break
+        tried.sort(key=lambda found: found[0])
+        # the best of each setting, whatever its ridge
+        return list(dict.fromkeys(replace(setting, ridge=0.0) for _, setting in tried))
 
     def _scores(
         self,
@@ -112,6 +130,8 @@ class MapAnchor(Anchor):
                 continue
             dim = delays * self.channels
             if self.kind == "monomials":
+                if delays == 1:  # alone where even squares are too many
+                    yield MapSetting("monomials", degree=1)
                 for degree in range(2, 8):
                     if n_monomials(dim, degree) <= MAX_MONOMIALS:
                         yield MapSetting("monomials", delays, stride, degree)
@@ -190,11 +210,3 @@ def newest_rows(segments: Sequence[NDArray[np.float64]], rows: int) -> list[NDAr
         if rows <= 0:
             break
     return kept[::-1]
-
-
-def _distinct(tried: Sequence[tuple[float, MapSetting]]) -> list[tuple[float, MapSetting]]:
-    """Keep the best of each setting, whatever its ridge; in the order of the scores."""
-    found: dict[MapSetting, tuple[float, MapSetting]] = {}
-    for value, setting in tried:
-        found.setdefault(replace(setting, ridge=0.0), (value, setting))
-    return list(found.values())

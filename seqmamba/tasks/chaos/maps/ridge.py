@@ -19,6 +19,7 @@ __all__ = ["MapSetting", "RidgeMap", "gram", "solve"]
 
 BOUND = 10.0  # standard deviations; beyond, a rollout counts as diverged
 MAX_ROWS = 20_000  # rows of a fit, evenly drawn: more change little and cost much
+MAX_CELLS = 30_000_000  # rows times random features, for memory
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,9 @@ class RidgeMap(nn.Module):
             width = self.channels
             return torch.zeros(0, s.delays * width).double(), torch.zeros(0, width).double()
         z, y = np.concatenate(inputs), np.concatenate(steps)
-        if len(z) > MAX_ROWS:
-            rows = np.linspace(0, len(z) - 1, MAX_ROWS).astype(int)
+        most = min(MAX_ROWS, MAX_CELLS // max(s.n_features, 1))
+        if len(z) > most:
+            rows = np.linspace(0, len(z) - 1, most).astype(int)
             z, y = z[rows], y[rows]
         return torch.from_numpy(z), torch.from_numpy(y)
 
