@@ -1,5 +1,7 @@
 """The compiled kernels equal the reference for any combination of options and shape."""
 
+from typing import Literal
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,7 +18,9 @@ from seqmamba.testing.scan_cases import (
 
 pytestmark = pytest.mark.skipif(cpp.why_not() is not None, reason=str(cpp.why_not()))
 
-FORMS = st.sampled_from(["token", "group", "constant"])
+FORMS: st.SearchStrategy[Literal["token", "group", "constant"]] = st.sampled_from(
+    ["token", "group", "constant"]
+)
 OPTIONAL = ("D", "z", "delta_bias", "initial_state")
 
 
