@@ -29,7 +29,7 @@ from seqmamba.tasks.ecg.answers.probabilities import (
 )
 from seqmamba.tasks.ecg.answers.report import ECGReport
 from seqmamba.tasks.ecg.answers.saliency import SaliencyName
-from seqmamba.tasks.ecg.answers.scores import score_classes, score_records
+from seqmamba.tasks.ecg.answers.scores import Weights, score_classes, score_records
 from seqmamba.tasks.ecg.answers.stream import Moment, pieces_of
 from seqmamba.tasks.ecg.answers.table import describe, probability_table
 from seqmamba.tasks.ecg.attributes import FittedAttributes
@@ -283,6 +283,7 @@ class ECGClassifier(ECGParameters, FittedAttributes, ClassifierMixin, BaseEstima
         *,
         metrics: Sequence[str] | None = None,
         by: Literal["class"] | None = None,
+        weights_df: str | Path | None = None,
         fs: float | None = None,
         lead_names: Sequence[str] | None = None,
         units: str | float = "mV",
@@ -299,6 +300,8 @@ class ECGClassifier(ECGParameters, FittedAttributes, ClassifierMixin, BaseEstima
             Names of metrics; None = all that apply.
         by : "class" or None
             "class": one row per class.
+        weights_df : path or None
+            Weights of the challenge metric (``weights.csv`` of PhysioNet/CinC 2021).
         fs, lead_names, units
             Rate, leads and unit of arrays and tables.
         on_error : {"raise", "skip", "nan"}
@@ -321,7 +324,8 @@ class ECGClassifier(ECGParameters, FittedAttributes, ClassifierMixin, BaseEstima
         answers = (own, decide(self, own)), (theirs, decide(self, theirs))
         if by == "class":
             return score_classes(samples.y, *answers, self.class_names_)
-        return score_records(samples.y, *answers, metrics)
+        weights = None if weights_df is None else Weights.read(weights_df, self.class_names_)
+        return score_records(samples.y, *answers, metrics, weights)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the accuracy of exclusive classes, or the macro AUROC of several labels."""

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from seqmamba.cli.main import root
+from seqmamba.errors import ConfigError
 from seqmamba.tasks.ecg.estimator import ECGClassifier
 
 pytestmark = pytest.mark.data
@@ -39,6 +40,26 @@ def test_every_kind_of_recording_is_answered(
 
     assert report.table["probability"].is_between(0, 1).all()
     assert flag is None or any(flag in found for found in report.flags)
+
+
+def test_challenge_metric_takes_the_official_weights(folder: Path) -> None:
+    codes = ["426783006", "164889003", "59118001"]
+    random = np.random.default_rng(0)
+    x = random.normal(size=(40, 12, 300)).astype(np.float32)
+    y = pl.DataFrame(
+        {
+            "record": [str(k) for k in range(40)],
+            "dx": ["|".join(random.choice(codes, random.integers(1, 3))) for _ in range(40)],
+        }
+    )
+    model = ECGClassifier(d_model=8, n_layers=1, max_epochs=1, random_state=0).fit(x, y)
+
+    table = model.evaluate(x, y, weights_df=folder / "cinc2021_weights.csv")
+
+    assert model.class_names_ == ["AF", "NSR", "RBBB"]
+    assert table.filter(pl.col("metric") == "challenge")["value"][0] <= 1
+    with pytest.raises(ConfigError, match="needs weights_df"):
+        model.evaluate(x, y, metrics=["challenge"])
 
 
 @pytest.mark.slow

@@ -1,12 +1,17 @@
 """Scores of the model beside the baseline's: macro, or class by class."""
 
+import csv
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from seqmamba.datasets.records.diagnoses import class_of_code
+from seqmamba.errors import ConfigError, DataError
 from seqmamba.metrics.metric import skill
 from seqmamba.metrics.multilabel import (
     METRICS,
@@ -18,9 +23,53 @@ from seqmamba.metrics.multilabel import (
 )
 from seqmamba.metrics.score import named
 
-__all__ = ["Answer", "score_classes", "score_records"]
+__all__ = ["Answer", "Weights", "score_classes", "score_records"]
 
+NORMAL = "NSR"  # sinus rhythm, 426783006
 Answer = tuple[NDArray[Any], NDArray[Any]]  # probabilities and decisions, (n, K) each
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weight matrix of the challenge metric for the classes of a model.
+
+    Parameters
+    ----------
+    columns : array (k,)
+        Classes of the model that the challenge scores.
+    matrix : array (k, k)
+    normal : int
+        Row of sinus rhythm.
+    """
+
+    columns: NDArray[np.int64]
+    matrix: NDArray[np.float64]
+    normal: int
+
+    @classmethod
+    def read(cls, path: str | Path, classes: Sequence[Any]) -> "Weights":
+        """Read ``weights.csv`` of the challenge: codes, joined by a bar where equivalent."""
+        with open(path, encoding="utf-8", newline="") as file:
+            (_, *codes), *lines = csv.reader(file)  # the corner of the matrix has no name
+        names = [class_of_code(code.split("|")[0]) for code in codes]
+        try:
+            matrix = np.array([line[1:] for line in lines], dtype=np.float64)
+        except ValueError as error:
+            raise DataError(f"{path} is no matrix of weights: {error}.", where=str(path)) from error
+        known = [str(name) for name in classes]
+        rows = [k for k, name in enumerate(names) if name in known]
+        if NORMAL not in known or NORMAL not in names:
+            raise ConfigError(
+                f"the challenge metric needs the class {NORMAL}; the model has {', '.join(known)}."
+            )
+        columns = np.array([known.index(names[k]) for k in rows])
+        normal = [names[k] for k in rows].index(NORMAL)
+        return cls(columns, matrix[np.ix_(rows, rows)], normal)
+
+    def score(self, truth: NDArray[Any], decisions: NDArray[Any]) -> float:
+        """Return the challenge metric over the scored classes; unknown labels are negative."""
+        true, said = np.nan_to_num(truth[:, self.columns]), decisions[:, self.columns]
+        return challenge(true, said, self.matrix, normal=self.normal)
 
 
 def score_records(
@@ -28,11 +77,13 @@ def score_records(
     own: Answer,
     baseline: Answer,
     metrics: Sequence[str] | None,
-    weights: tuple[NDArray[Any], int] | None = None,
+    weights: Weights | None = None,
 ) -> pl.DataFrame:
     """Return ``metric, value, baseline, skill``; the challenge metric where weights are given."""
     known = dict(METRICS)
-    if weights is None and (metrics is None or "challenge" not in metrics):
+    if weights is None:
+        if metrics is not None and "challenge" in metrics:
+            raise ConfigError("the metric 'challenge' needs weights_df, the challenge's weights.")
         del known["challenge"]
     rows = []
     for name, metric in named(metrics, known).items():
@@ -41,7 +92,7 @@ def score_records(
             said = decisions if name in ON_DECISIONS else probabilities
             if name == "challenge":
                 assert weights is not None
-                values.append(challenge(truth, said, weights[0], normal=weights[1]))
+                values.append(weights.score(truth, said))
             else:
                 values.append(float(metric.function(truth, said)))
         row = {"metric": name, "value": values[0], "baseline": values[1]}
