@@ -29,10 +29,10 @@ class Slides(NamedTuple):
 def bags(
     n: int = 200, *, n_features: int = 16, seed: int = 0
 ) -> tuple[list[Bag], NDArray[np.int64], list[NDArray[np.float64]]]:
-    """Return bags, labels and coordinates: the first one of two key instances decides.
+    """Return bags, labels and coordinates: small slides whose key patches lie together or not.
 
-    Each bag is a row of 10 to 30 patches; see :func:`order_bags`. What pools the instances without
-    regard to their order stays at chance.
+    What pools the patches without regard to their place stays at chance; see
+    :func:`cluster_slides`.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def bags(
     >>> len(found), found[0].shape[1], labels.shape, coords[0].shape[1]
     (3, 16, (3,), 2)
     """
-    made = order_bags(n, n_min=10, n_max=30, n_features=n_features, seed=seed)
+    made = cluster_slides(n, side=(7, 10), n_keys=(5, 7), n_features=n_features, seed=seed)
     return made.bags, made.labels, made.coords
 
 
@@ -99,20 +99,38 @@ def presence_bags(n_bags: int = 500, *, n_features: int = 64, seed: int = 0) -> 
 
 
 def cluster_slides(
-    n: int = 240, *, n_features: int = 64, patch: int = 512, seed: int = 0
+    n: int = 240,
+    *,
+    side: tuple[int, int] = (14, 22),
+    n_keys: tuple[int, int] = (10, 14),
+    n_features: int = 64,
+    patch: int = 512,
+    seed: int = 0,
 ) -> Slides:
-    """Make slides with 10 to 14 key patches: together (label 1) or no two of them touching.
+    """Make slides with a few key patches: together (label 1) or no two of them touching.
 
-    Elliptic tissue on a grid of 14 to 22 patches a side, in raster order with coordinates; both
-    classes have as many keys. Source: multiple-instance specification, 7.
+    Elliptic tissue in raster order with coordinates; both classes have as many keys. Source:
+    multiple-instance specification, 7.
+
+    Parameters
+    ----------
+    n : int
+    side : (int, int)
+        Least and greatest number of patches along height and width.
+    n_keys : (int, int)
+        Least and greatest number of key patches.
+    n_features : int
+    patch : int
+        Pixels.
+    seed : int
     """
     rng = np.random.default_rng(seed)
     draw = _clouds(rng, n_features)
     labels = rng.permutation(np.arange(n) % 2)
     found, coords, keys = [], [], []
     for label in labels:
-        cells = _ellipse(*rng.integers(14, 23, 2))
-        count = int(rng.integers(10, 15))
+        cells = _ellipse(*rng.integers(side[0], side[1] + 1, 2))
+        count = int(rng.integers(n_keys[0], n_keys[1] + 1))
         chosen = _clustered(rng, cells, count) if label else _scattered(rng, cells, count)
         kinds = rng.integers(0, BACKGROUND, len(cells))
         kinds[chosen] = 9
@@ -150,7 +168,7 @@ def bag_table(made: Slides) -> pl.DataFrame:
 
 def demo(seed: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return long tables to learn from (240 bags) and to score on (100 bags)."""
-    made = order_bags(340, n_min=10, n_max=20, n_features=16, seed=seed)
+    made = cluster_slides(340, side=(7, 10), n_keys=(5, 7), n_features=16, seed=seed)
     table = bag_table(made)
     test = pl.col("bag_id") >= "bag0240"
     return table.filter(~test), table.filter(test)
