@@ -79,10 +79,15 @@ def _speeds() -> str:
     lines: list[str] = []
     for path in files:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        machine = ", ".join(str(value) for value in result["machine"].values())
-        lines += [f"Forward and backward pass of the scan; {machine} thread(s).", ""]
+        lines += [f"Forward and backward pass of the scan; {_machine(result['machine'])}.", ""]
         lines += [*_speed_rows(result["rows"]), ""]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    threads = f"{machine['threads']} thread" + "s" * (machine["threads"] > 1)
+    load = f", load {machine['load']:.1f}" if "load" in machine else ""
+    return f"{machine['processor']}, {machine['instruction_set']}, {threads}{load}"
 
 
 def _speed_rows(rows: list[dict[str, Any]]) -> list[str]:
