@@ -99,7 +99,8 @@ def report_on(model: Any, X: Any, target: str | None, tables: Tables) -> ECGRepo
         heat = None
         if shown is not None:
             piece, _ = read_samples(model, [part], None, False, {})
-            values = np.abs(attributions(model.net_, piece, place, "integrated_gradients")[0])
+            found = attributions(model.net_, piece, place, "integrated_gradients")[0]
+            values = np.clip(found, 0, None)  # what speaks for the class
             top = max(float(np.percentile(values, STRONGEST)), 1e-9)
             heat = dict(zip(piece.info.feature_names, values / top, strict=True))
     return ECGReport(

@@ -50,7 +50,7 @@ def draw_recording(
         note = f"{MM_PER_S:g} mm/s   {MM_PER_MV:g} mm/mV"
         axes.text(width, -1.5, note, ha="right", va="top", fontsize=7, color="#555555")
         if saliency is not None:
-            axes.text(0, -1.5, "red: what the answer rests on", va="top", fontsize=7, color=HOT)
+            axes.text(0, -1.5, "red: what speaks for the answer", va="top", fontsize=7, color=HOT)
     return figure
 
 

@@ -118,7 +118,7 @@ class ECGReport:
         page.add_heading("Recording")
         caption = f"{self.start:.1f} to {self.start + self.record.seconds:.1f} s"
         if self.target is not None:
-            caption += f"; red where the answer {self.target} rests on the signal"
+            caption += f"; red where the signal speaks for {self.target}"
         page.add_figure(self.figure(), caption + ".")
         page.add_heading("Model")
         rows = [{"fact": k, "value": str(v)} for k, v in self.model.items()]
