@@ -99,7 +99,7 @@ class HeatMap:
         place = np.round((self.coords - self.coords.min(0)) / (width, height)).astype(np.int64)
         columns, rows = place.max(0) + 1
         step = max(int(np.ceil(max(columns, rows) / CELLS)), 1)
-        grid = np.full((rows // step + 1, columns // step + 1), np.nan)
+        grid = np.full((-(-rows // step), -(-columns // step)), np.nan)
         np.fmax.at(grid, (place[:, 1] // step, place[:, 0] // step), self.shares())
         top = np.argsort(-self.values, kind="stable")[: max(len(self.values) // 20, 1)]
         tall = float(np.clip(6.5 * rows / max(columns, 1), 3, 9))
