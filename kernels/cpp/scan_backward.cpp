@@ -347,29 +347,6 @@ private:
     bool checked_ = false;                          // whether a step of the chunk is large
 };
 
-// One unit per tile for the channel sums, then blocks of tokens for B and C.
-template <class T>
-void reduce(const Plan<T>& plan, const ScanProblem& p, const PartialSums<T>& sums, int threads) {
-    constexpr int64_t BLOCK = 256;
-    bool tokens_b = sums.token.b && !sums.token.direct_b, tokens_c = sums.token.c && !sums.token.direct_c;
-    int64_t tokens = tokens_b || tokens_c ? p.batch * p.length : 0;
-    auto body = [&](int64_t unit) {
-        if (unit < plan.tiles) {
-            Tile tile = plan.tile(unit);
-            reduce_channels<T>(plan, tile, sums.channel.a, p.states, p.grad_a);
-            reduce_channels<T>(plan, tile, sums.channel.d, 1, p.grad_d);
-            reduce_channels<T>(plan, tile, sums.channel.bias, 1, p.grad_bias);
-            if (p.constant_b) reduce_channels<T>(plan, tile, sums.channel.b, p.states, p.grad_b);
-            if (p.constant_c) reduce_channels<T>(plan, tile, sums.channel.c, p.states, p.grad_c);
-            return;
-        }
-        int64_t first = (unit - plan.tiles) * BLOCK, last = std::min(tokens, first + BLOCK);
-        if (tokens_b) reduce_tokens<T>(plan, p, sums.token.b, first, last, p.grad_b);
-        if (tokens_c) reduce_tokens<T>(plan, p, sums.token.c, first, last, p.grad_c);
-    };
-    seqmamba::parallel_for(plan.tiles + ceil_div(tokens, BLOCK), threads, body);
-}
-
 template <class T>
 void backward_all(const ScanProblem* problems, int64_t count, int threads) {
     std::vector<PartialSums<T>> sums(static_cast<size_t>(count));
