@@ -249,12 +249,17 @@ def _leaps(values: Array) -> NDArray[np.bool_]:
     from scipy.spatial import KDTree  # heavy, and only fit needs it
 
     none: NDArray[np.bool_] = np.zeros(max(len(values) - 1, 0), bool)
-    spread: Array = np.asarray(np.nanstd(values, axis=0))
+    whole = values[np.isfinite(values).all(axis=1)]
+    if len(whole) < LEAST:
+        return none
+    spread = whole.std(axis=0)
+    if not (spread > 0).any():
+        return none
     scaled = values[:, spread > 0] / spread[spread > 0]
     step = np.diff(scaled, axis=0)
     moments = np.concatenate([scaled[1:-1], scaled[:-2]], axis=1)
     real = np.flatnonzero(np.isfinite(moments).all(axis=1) & np.isfinite(step[1:]).all(axis=1))
-    if len(real) < LEAST or not scaled.shape[1]:
+    if len(real) < LEAST:
         return none
     known = real[np.linspace(0, len(real) - 1, min(len(real), 4_000)).astype(int)]
     near = known[KDTree(moments[known]).query(moments[real], k=5)[1]]
