@@ -1,6 +1,7 @@
 """What a classifier's parameters come to: rate, window, preparation, network, objective."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -81,6 +82,8 @@ def objective_of(model: Any) -> Objective:
     def measure(net: nn.Module, samples: Samples) -> float:
         assert isinstance(samples, RecordSamples)
         assert samples.y is not None
+        if isinstance(model.class_weight, Mapping):  # costs were given: they decide
+            return mean_loss(model._loss, model.device_, 256)(net, samples)
         value = auprc(samples.y, model._record_logits(samples, net))
         if math.isnan(value):
             return mean_loss(model._loss, model.device_, 256)(net, samples)

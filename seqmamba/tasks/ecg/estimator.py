@@ -1,6 +1,6 @@
 """The classifier of recordings: several labels, or one of several classes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -84,7 +84,8 @@ class ECGClassifier(ECGParameters, FittedAttributes, ClassifierMixin, BaseEstima
         assert batch.y is not None
         smoothing = self.label_smoothing if net.training else 0.0
         weight = None
-        if net.training and self._class_weights is not None:
+        asked = net.training or isinstance(self.class_weight, Mapping)
+        if asked and self._class_weights is not None:
             weight = torch.as_tensor(self._class_weights).to(logits)
         if not self.is_multilabel_:
             return softmax_loss(logits, batch.y, weight, smoothing)
@@ -189,9 +190,11 @@ class ECGClassifier(ECGParameters, FittedAttributes, ClassifierMixin, BaseEstima
             Checkpoint to go on from.
         callbacks : sequence of Callback
             Watchers.
-        tables : tables by name
+        tables
             Not used.
         """
+        if tables:
+            raise TypeError(f"fit() takes no {', '.join(tables)}; see class_weight.")
         return super().fit(
             X,
             y,
@@ -204,7 +207,6 @@ class ECGClassifier(ECGParameters, FittedAttributes, ClassifierMixin, BaseEstima
             units=units,
             groups=groups,
             on_error=on_error,
-            **tables,
         )
 
     # -- answers -------------------------------------------------------------------------------

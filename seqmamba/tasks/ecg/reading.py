@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from seqmamba.datasets.records import Failure, Labels, Record, Records, read_labels
 from seqmamba.datasets.records.labels import codes_to_labels
@@ -82,7 +82,7 @@ def is_plain(X: Any) -> bool:
     if isinstance(X, list | tuple):
         first = X[0] if len(X) else None
         return not (isinstance(first, str | np.ndarray | Record) or hasattr(first, "__fspath__"))
-    if isinstance(X, dict):
+    if type(X) is dict:  # a sparse array may be a subclass
         return False
     if hasattr(X, "columns"):
         return "record" not in list(X.columns)
@@ -172,6 +172,8 @@ def sequence_targets(
             True,
         )
     array = column_or_1d(array, warn=True)
+    if array.dtype.kind == "f":
+        assert_all_finite(array, input_name="y")
     check_classification_targets(array)
     if len(array) != n:
         raise DataError(f"{len(array)} labels for {n} sequences.")
