@@ -1,6 +1,6 @@
 """Blocks with one projection and two branches: Vision Mamba and the two of MambaMIL."""
 
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -108,7 +108,7 @@ class TwoBranchMamba(ScanParameters, nn.Module):
         conv = branch.conv_arguments(u, reverse=False, mask=mask, lengths=lengths)
         u = causal_conv1d(**conv, backend=self.backend)
         ahead = branch.scan_arguments(u, z, reverse=False, mask=mask, lengths=lengths)
-        A_b_log: Tensor = self.get_parameter("A_b_log")
+        A_b_log = cast(Tensor, self.A_b_log)
         back: ScanArguments = {**ahead, "A": negative_exp(A_b_log), "reverse": True}
         y, y_back = scan_pair(ahead, back, backend=self.backend)
         return y + y_back
