@@ -140,6 +140,8 @@ def _parts(
     source: Any, id_col: str, time_col: str
 ) -> tuple[list[_Part], tuple[str, ...], Like, Shape, float | None]:
     """Return orbits as arrays, with the time of each row."""
+    if isinstance(source, np.ndarray) and not source.size:
+        raise DataError(f"the array of shape {source.shape} has no rows. Pass an orbit.")
     several = isinstance(source, list | tuple) and len(source) > 0 and np.ndim(source[0]) > 0
     if several or (isinstance(source, np.ndarray) and source.ndim == 3):
         arrays = [np.asarray(x, np.float64) for x in source]

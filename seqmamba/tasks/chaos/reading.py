@@ -46,6 +46,7 @@ class ChannelScale:
         values = np.concatenate(list(segments))
         center, spread = values.mean(axis=0), values.std(axis=0)
         spread = np.where(spread > 1e-12 * (np.abs(center) + 1), spread, 0.0)
+        center = np.where(spread > 0, center, values[0])  # exact: a mean of equal values is not
         constant = [name for name, s in zip(names, spread, strict=True) if s == 0]
         if len(constant) == len(names):
             raise DataError(

@@ -195,7 +195,7 @@ def test_glued_orbits_are_cut(orbit: NDArray[np.float64]) -> None:
     ("rows", "message"),
     [
         (slice(0, 40), "has 40; input_size=20 with 3 delayed rows needs 51"),
-        (slice(0, 0), "no row is complete"),
+        (slice(0, 0), "has no rows"),
     ],
 )
 def test_too_few_rows_are_refused(orbit: NDArray[np.float64], rows: slice, message: str) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from seqmamba.datasets.samples import Batch
 from seqmamba.tasks.chaos.maps.anchors import MapAnchor
@@ -43,8 +44,8 @@ def lyapunov_spectrum(
     array (count,)
         Falling.
     """
-    shape, patch = model._shape, model.patch_
-    keep = _memory(model, shape.lead + shape.context)
+    patch = model.patch_
+    module, keep = _map_and_rows(model)
     steps = duration * model.lyapunov_time_ / model.dt_ / patch / STARTS
     n_steps = max(int(np.ceil(steps)), 20)
     base = _settled(model, keep)  # (S, keep, V)
@@ -56,7 +57,7 @@ def lyapunov_spectrum(
     for _ in range(n_steps):
         moved = base.unsqueeze(1) + DISTANCE * apart.reshape(s, count, keep, channels)
         windows = torch.cat([base.unsqueeze(1), moved], dim=1).flatten(0, 1)
-        ahead = model.net_(Batch(x=windows))[:, -1]
+        ahead = module(Batch(x=windows))[:, -1]
         windows = torch.cat([windows, ahead], dim=1)[:, -keep:]
         windows = windows.reshape(s, count + 1, keep, channels)
         base = windows[:, 0].clamp(-model._bound(), model._bound())
@@ -87,11 +88,12 @@ def kaplan_yorke(exponents: Array) -> float:
     return float(k + total[k - 1] / abs(exponents[k]))
 
 
-def _memory(model: "PhyxMambaForecaster", rows: int) -> int:
-    """Return how many rows the map reads; a contracting direction drowns in older ones."""
+def _map_and_rows(model: "PhyxMambaForecaster") -> tuple[nn.Module, int]:
+    """Return the map and how many rows it reads: a contracting direction drowns in older ones."""
     if isinstance(model.net_, Anchored) and not model.history_.best_epoch:
-        return cast(MapAnchor, model.net_.anchor).map.reach
-    return rows
+        anchor = cast(MapAnchor, model.net_.anchor)  # it stands alone
+        return anchor, anchor.map.reach
+    return model.net_, model._shape.lead + model._shape.context
 
 
 def _settled(model: "PhyxMambaForecaster", keep: int) -> torch.Tensor:
