@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from seqmamba.environment import info
     from seqmamba.tasks import load
-    from seqmamba.tasks.ecg.estimator import ECGClassifier
     from seqmamba.tasks.chaos.estimator import PhyxMambaForecaster
+    from seqmamba.tasks.ecg.estimator import ECGClassifier
     from seqmamba.tasks.forecast.estimator import SMambaForecaster
     from seqmamba.tasks.mil.estimator import MILClassifier
     from seqmamba.tasks.mil.survival import MILSurvival

@@ -7,14 +7,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from seqmamba.datasets.boxes import COLUMNS, check_boxes, to_centre, to_corners
-from seqmamba.datasets.boxes_files import (
+from seqmamba.datasets.boxes.files import (
     read_boxes,
     read_boxes_counted,
     read_points,
     write_boxes,
 )
-from seqmamba.datasets.boxes_mot import read_mot, read_seqinfo
+from seqmamba.datasets.boxes.mot import read_mot, read_seqinfo
+from seqmamba.datasets.boxes.table import COLUMNS, check_boxes, to_centre, to_corners
 from seqmamba.errors import ConfigError, DataError
 
 ROW: dict[str, list[Any]] = {"frame": [1], "x1": [0.0], "y1": [0.0], "x2": [5.0], "y2": [9.0]}

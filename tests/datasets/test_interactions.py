@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqmamba.datasets.interactions import Interactions, read_interactions
-from seqmamba.datasets.interactions_formats import read_atomic, write_atomic
-from seqmamba.datasets.interactions_ids import Ids, encode, id_series
+from seqmamba.datasets.interactions.formats import read_atomic, write_atomic
+from seqmamba.datasets.interactions.ids import Ids, encode, id_series
+from seqmamba.datasets.interactions.table import Interactions, read_interactions
 from seqmamba.errors import DataError
 
 

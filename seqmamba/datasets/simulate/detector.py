@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from seqmamba.datasets.boxes import BOX, COLUMNS, NO_ID, to_centre, to_corners
+from seqmamba.datasets.boxes.table import BOX, COLUMNS, NO_ID, to_centre, to_corners
 
 __all__ = ["detections", "occlusion"]
 

@@ -174,7 +174,7 @@ def draw_noise(random: np.random.Generator, time: Floats, difficulty: float) -> 
         start = random.uniform(0, seconds)
         jump = random.normal(0, 0.5) * np.exp(-np.clip(time - start, 0, None) / 0.3)
         noise[random.integers(len(LEADS))] += np.where(time >= start, jump, 0)
-    return noise * (0.3 + 0.7 * difficulty)
+    return np.asarray(noise * (0.3 + 0.7 * difficulty))
 
 
 def _rotation(degrees: Floats) -> Floats:

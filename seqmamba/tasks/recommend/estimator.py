@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from seqmamba import frames
-from seqmamba.datasets.interactions import read_interactions
+from seqmamba.datasets.interactions.table import read_interactions
 from seqmamba.errors import ConfigError, DataError
 from seqmamba.frames import Like
 from seqmamba.tasks.recommend.evaluation import EvaluatedRecommender

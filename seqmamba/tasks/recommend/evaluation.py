@@ -12,8 +12,8 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from seqmamba.datasets.interactions import Interactions
-from seqmamba.datasets.interactions_facts import facts_of
+from seqmamba.datasets.interactions.facts import facts_of
+from seqmamba.datasets.interactions.table import Interactions
 from seqmamba.errors import DataError
 from seqmamba.metrics.recommendation import LIST_METRICS, METRICS
 from seqmamba.metrics.score import named

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from seqmamba.base import BaseEstimator
-from seqmamba.datasets.interactions import Duplicates, Format
+from seqmamba.datasets.interactions.table import Duplicates, Format
 from seqmamba.params import Choice, LogUniform, Uniform, param
 from seqmamba.tasks.recommend.data import Targets
 from seqmamba.tasks.recommend.net.losses import LossName

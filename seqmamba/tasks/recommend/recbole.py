@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from seqmamba import frames
-from seqmamba.datasets.interactions_formats import read_atomic, write_atomic
+from seqmamba.datasets.interactions.formats import read_atomic, write_atomic
 from seqmamba.errors import ConfigError, MissingPackageError, ModelFileError
 from seqmamba.tasks.recommend.estimator import SIGMARecommender
 from seqmamba.tasks.recommend.net.losses import softmax

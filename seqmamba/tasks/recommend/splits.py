@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from seqmamba.datasets.interactions import Interactions
+from seqmamba.datasets.interactions.table import Interactions
 from seqmamba.errors import DataError
 
 __all__ = ["Queries", "Split", "SplitName", "leave_one_out", "temporal", "train_on_all"]

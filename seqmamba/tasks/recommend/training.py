@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from seqmamba.datasets.interactions import Interactions, read_interactions
-from seqmamba.datasets.interactions_ids import Ids
+from seqmamba.datasets.interactions.ids import Ids
+from seqmamba.datasets.interactions.table import Interactions, read_interactions
 from seqmamba.datasets.samples import Batch, Info, Samples
 from seqmamba.errors import ConfigError, DataError
 from seqmamba.metrics import ranking

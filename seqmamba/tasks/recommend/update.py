@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from seqmamba.datasets.interactions import Interactions
-from seqmamba.datasets.interactions_ids import Ids
+from seqmamba.datasets.interactions.ids import Ids
+from seqmamba.datasets.interactions.table import Interactions
 from seqmamba.datasets.samples import Info
 from seqmamba.tasks.recommend.data import History, SequenceSamples
 

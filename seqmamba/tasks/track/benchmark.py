@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from seqmamba.datasets.boxes_files import read_boxes
+from seqmamba.datasets.boxes.files import read_boxes
 from seqmamba.datasets.cards import card, check
 from seqmamba.datasets.simulate.dance import dancers
 from seqmamba.errors import ConfigError

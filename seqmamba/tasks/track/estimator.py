@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from seqmamba.base import BaseEstimator
-from seqmamba.datasets.boxes_files import like_of
+from seqmamba.datasets.boxes.files import like_of
 from seqmamba.datasets.samples import Batch, Info, Samples
 from seqmamba.errors import ConfigError
 from seqmamba.frames import write

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import polars as pl
 
-from seqmamba.datasets.boxes import OnError
-from seqmamba.datasets.boxes_files import read_boxes
+from seqmamba.datasets.boxes.files import read_boxes
+from seqmamba.datasets.boxes.table import OnError
 from seqmamba.datasets.simulate.dance import Kind, dancers
 from seqmamba.errors import ConfigError
 from seqmamba.metrics.tracking.overlap import Similarity

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seqmamba.datasets.interactions import Interactions, read_interactions
+from seqmamba.datasets.interactions.table import Interactions, read_interactions
 from seqmamba.errors import DataError
 from seqmamba.tasks.recommend.splits import Queries, temporal
 

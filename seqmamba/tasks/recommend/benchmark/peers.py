@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from seqmamba.datasets.interactions import Interactions, read_interactions
+from seqmamba.datasets.interactions.table import Interactions, read_interactions
 from seqmamba.tasks.recommend import recbole
 
 __all__ = ["peer_scores", "peer_speed"]

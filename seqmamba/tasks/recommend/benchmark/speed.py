@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from seqmamba.datasets.interactions import read_interactions
+from seqmamba.datasets.interactions.table import read_interactions
 from seqmamba.tasks.recommend.data import SequenceSamples
 from seqmamba.tasks.recommend.estimator import SIGMARecommender
 from seqmamba.tasks.recommend.report import rank_all

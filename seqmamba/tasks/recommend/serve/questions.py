@@ -11,9 +11,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seqmamba import frames
-from seqmamba.datasets.interactions import Interactions
-from seqmamba.datasets.interactions_formats import read_atomic, sniff
-from seqmamba.datasets.interactions_ids import Ids, id_series
+from seqmamba.datasets.interactions.formats import read_atomic, sniff
+from seqmamba.datasets.interactions.ids import Ids, id_series
+from seqmamba.datasets.interactions.table import Interactions
 from seqmamba.errors import DataError, SeqmambaWarning
 from seqmamba.frames import Like
 from seqmamba.tasks.recommend.data import History

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqmamba.datasets.interactions_ids import Ids
+from seqmamba.datasets.interactions.ids import Ids
 from seqmamba.datasets.samples import Info
 from seqmamba.errors import DataError
 from seqmamba.tasks.recommend.data import SequenceSamples, query_samples

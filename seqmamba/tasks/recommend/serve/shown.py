@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seqmamba import frames
-from seqmamba.datasets.interactions_ids import Ids
+from seqmamba.datasets.interactions.ids import Ids
 from seqmamba.errors import DataError
 from seqmamba.tasks.recommend.serve.questions import Asked, item_codes
 

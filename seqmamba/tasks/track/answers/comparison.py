@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from seqmamba.datasets.boxes import to_centre, to_corners
+from seqmamba.datasets.boxes.table import to_centre, to_corners
 from seqmamba.datasets.samples import Batch
 from seqmamba.errors import ConfigError
 from seqmamba.metrics.metric import skill

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqmamba.datasets.boxes import to_corners
+from seqmamba.datasets.boxes.table import to_corners
 from seqmamba.datasets.samples import Batch, Samples
 from seqmamba.metrics.tracking.overlap import iou
 from seqmamba.tasks.track.histories.noise import Noise

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from seqmamba.datasets.boxes import BOX, NO_ID
+from seqmamba.datasets.boxes.table import BOX, NO_ID
 from seqmamba.errors import ConfigError, DataError, MissingPackageError
 
 __all__ = ["Movie", "colour", "movie"]

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from seqmamba.datasets.boxes import BOX, to_centre
+from seqmamba.datasets.boxes.table import BOX, to_centre
 from seqmamba.tasks.track.online.assignment import assign, candidates
 
 __all__ = ["match_detections", "observe"]

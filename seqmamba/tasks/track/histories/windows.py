@@ -9,8 +9,8 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from seqmamba.datasets.boxes import BOX, to_centre
-from seqmamba.datasets.boxes_files import read_boxes, read_points
+from seqmamba.datasets.boxes.files import read_boxes, read_points
+from seqmamba.datasets.boxes.table import BOX, to_centre
 from seqmamba.datasets.samples import Batch, Info
 from seqmamba.errors import DataError
 from seqmamba.tasks.track.histories.observations import observe

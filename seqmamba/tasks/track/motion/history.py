@@ -6,7 +6,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from seqmamba.datasets.boxes import to_centre, to_corners
+from seqmamba.datasets.boxes.table import to_centre, to_corners
 from seqmamba.tasks.track.motion.model import ArrayState, Boxes, Rows
 
 __all__ = ["HistoryMotion", "HistorySettings"]

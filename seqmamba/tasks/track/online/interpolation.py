@@ -4,8 +4,8 @@ from typing import Any
 
 import polars as pl
 
-from seqmamba.datasets.boxes import BOX
-from seqmamba.datasets.boxes_files import like_of, read_boxes
+from seqmamba.datasets.boxes.files import like_of, read_boxes
+from seqmamba.datasets.boxes.table import BOX
 from seqmamba.frames import write
 
 __all__ = ["interpolate"]

@@ -11,8 +11,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seqmamba import frames
-from seqmamba.datasets.boxes import BOX, NO_ID, OnError, check_boxes
-from seqmamba.datasets.boxes_files import read_boxes, read_boxes_counted, write_boxes
+from seqmamba.datasets.boxes.files import read_boxes, read_boxes_counted, write_boxes
+from seqmamba.datasets.boxes.table import BOX, NO_ID, OnError, check_boxes
 from seqmamba.errors import ConfigError, DataError, SeqmambaWarning
 from seqmamba.frames import Like
 from seqmamba.metrics.tracking import Clip, score_clips

@@ -11,7 +11,7 @@ import sklearn.base
 from numpy.typing import NDArray
 
 from seqmamba import frames
-from seqmamba.datasets.boxes_files import read_boxes
+from seqmamba.datasets.boxes.files import read_boxes
 from seqmamba.errors import DataError
 from seqmamba.metrics.tracking.overlap import Similarity
 from seqmamba.params import Choice, IntRange, Uniform, check_params, param
@@ -123,7 +123,7 @@ class Tracker(sklearn.base.BaseEstimator):  # type: ignore[misc]  # scikit-learn
         Parameters
         ----------
         detections : path, folder, table or array
-            See :func:`seqmamba.datasets.boxes_files.read_boxes`; ``track_id`` is not looked at.
+            See :func:`seqmamba.datasets.boxes.files.read_boxes`; ``track_id`` is not looked at.
 
         Returns
         -------

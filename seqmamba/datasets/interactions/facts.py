@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from seqmamba.datasets.interactions import Interactions
+from seqmamba.datasets.interactions.table import Interactions
 
 __all__ = ["facts_of"]
 

@@ -9,13 +9,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seqmamba import frames
-from seqmamba.datasets.interactions_formats import (
+from seqmamba.datasets.interactions.formats import (
     read_atomic,
     read_pairs,
     read_sequences,
     sniff,
 )
-from seqmamba.datasets.interactions_ids import Ids, encode, id_series
+from seqmamba.datasets.interactions.ids import Ids, encode, id_series
 from seqmamba.errors import DataError
 from seqmamba.frames.sources import TEXT_SUFFIXES
 

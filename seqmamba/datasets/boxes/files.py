@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from seqmamba import frames
-from seqmamba.datasets.boxes import BOX, NO_ID, OnError, check_boxes
-from seqmamba.datasets.boxes_mot import Part, mot_sequence, read_mot, write_mot
+from seqmamba.datasets.boxes.mot import Part, mot_sequence, read_mot, write_mot
+from seqmamba.datasets.boxes.table import BOX, NO_ID, OnError, check_boxes
 from seqmamba.errors import ConfigError, DataError
 from seqmamba.params import nearest
 
@@ -45,7 +45,7 @@ def read_boxes_counted(
     Returns
     -------
     table, dropped
-        See :func:`seqmamba.datasets.boxes.check_boxes`.
+        See :func:`seqmamba.datasets.boxes.table.check_boxes`.
     """
     if isinstance(source, str | Path) and str(source) != "-":
         return _read_path(Path(source), part, on_error)

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from seqmamba.datasets.boxes import BOX, NO_ID, OnError, check_boxes
+from seqmamba.datasets.boxes.table import BOX, NO_ID, OnError, check_boxes
 from seqmamba.errors import DataError
 
 __all__ = ["Part", "SequenceInfo", "mot_sequence", "read_mot", "read_seqinfo", "write_mot"]
@@ -40,7 +40,7 @@ def read_mot(
     Returns
     -------
     table, dropped
-        See :func:`seqmamba.datasets.boxes.check_boxes`.
+        See :func:`seqmamba.datasets.boxes.table.check_boxes`.
     """
     path = Path(path)
     values, lines = _numbers(path)

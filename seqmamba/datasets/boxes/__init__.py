@@ -1,0 +1,1 @@
+"""Boxes of tracks and detections, one row per frame and object."""
