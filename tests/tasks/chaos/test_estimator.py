@@ -94,6 +94,7 @@ def test_a_given_truth_replaces_noisy_rows(
     assert clean["value"][0] < against_noise["value"][0]
 
 
+@pytest.mark.slow
 def test_noise_is_smoothed_away(orbit: NDArray[np.float64]) -> None:
     x = orbits("lorenz63", 3_000, seed=1)[0]
     noisy = x + 0.05 * x.std(axis=0) * np.random.default_rng(0).standard_normal(x.shape)
