@@ -69,7 +69,7 @@ def report(model: "PhyxMambaForecaster", X: Any, y: Any, h: int, starts: int) ->
     page.add_heading("Forecasts")
     page.add_table(table.drop("unit"))
     page.add_text(READING)
-    page.add_figure(pictures.error_growth(model, paths), "Error by lead time, mean over starts")
+    page.add_figure(pictures.error_growth(model, paths), "Error by lead time, median over starts")
     page.add_figure(pictures.example(model, paths), "The median rollout and its truth")
     page.add_heading("Climate")
     page.add_table(climate)
