@@ -59,7 +59,7 @@ def fetch_files(name: str, folder: str | None) -> None:
     """
     card = cards.card(name)
     note(f"{card.title}; licence: {card.licence}")
-    with tqdm(unit="B", unit_scale=True, leave=False) as bar:
+    with tqdm(unit="B", unit_scale=True, leave=False, disable=None) as bar:
 
         def show_progress(path: str, done: int, total: int) -> None:
             bar.set_description(path, refresh=False)
