@@ -1,6 +1,6 @@
 """The classifier of recordings: several labels, or one of several classes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -20,17 +20,13 @@ from seqmamba.datasets.samples import Batch, Info, Samples
 from seqmamba.errors import DataError
 from seqmamba.frames import write
 from seqmamba.params import check_params
-from seqmamba.tasks.ecg.answers.cross_validation import cross_validate
 from seqmamba.tasks.ecg.answers.probabilities import (
     baseline_probabilities,
     calibrator_of,
     combined,
     decide,
 )
-from seqmamba.tasks.ecg.answers.report import ECGReport
-from seqmamba.tasks.ecg.answers.saliency import SaliencyName
 from seqmamba.tasks.ecg.answers.scores import Weights, score_classes, score_records
-from seqmamba.tasks.ecg.answers.stream import Moment, pieces_of
 from seqmamba.tasks.ecg.answers.table import describe, probability_table
 from seqmamba.tasks.ecg.attributes import FittedAttributes
 from seqmamba.tasks.ecg.building import build_network, objective_of, preprocessing_of, rate_of
@@ -38,9 +34,10 @@ from seqmamba.tasks.ecg.data import open_source, read_samples
 from seqmamba.tasks.ecg.losses import asymmetric_loss, class_weights, masked_bce, softmax_loss
 from seqmamba.tasks.ecg.parameters import ECGParameters
 from seqmamba.tasks.ecg.reading import is_plain
-from seqmamba.tasks.ecg.reporting import answer_stream, explain, report_on, tune_decisions
+from seqmamba.tasks.ecg.reporting import tune_decisions
 from seqmamba.tasks.ecg.samples import RecordSamples
 from seqmamba.tasks.ecg.signal.augmentation import augment, mix_up
+from seqmamba.tasks.ecg.verbs import ECGVerbs
 from seqmamba.train.callbacks import Callback
 from seqmamba.train.loop import Objective
 from seqmamba.train.settings import Settings
@@ -52,7 +49,7 @@ LEARNING_RATES = {"small": 4e-3, "base": 1e-3, "paper": 5e-4}
 
 
 @dataclass(eq=False, repr=False)
-class ECGClassifier(ECGParameters, FittedAttributes, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sklearn
+class ECGClassifier(ECGVerbs, ECGParameters, FittedAttributes, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sklearn
     """Labels of 12-lead recordings by convolutions and a bidirectional Mamba encoder.
 
     Takes any rate, unit, order of leads and length; plain arrays (n, T) too, as scikit-learn's
@@ -364,133 +361,6 @@ class ECGClassifier(ECGParameters, FittedAttributes, ClassifierMixin, BaseEstima
         if source.flat is not None:
             return super().inspect(source.flat, source.y if y is None else y)
         return describe(source, preprocessing_of(self), y)
-
-    # -- one recording, a long one, folds -------------------------------------------------------
-
-    def predict_record(
-        self,
-        X: Any,
-        *,
-        target: str | None = None,
-        fs: float | None = None,
-        lead_names: Sequence[str] | None = None,
-        units: str | float = "mV",
-    ) -> ECGReport:
-        """Report on one recording: probabilities, quality of the signal, a picture.
-
-        Parameters
-        ----------
-        X : path, array (leads, T) or Record
-        target : str or None
-            Class whose reasons the picture shows; None = the most probable that is answered.
-        fs, lead_names, units
-            Rate, leads and unit of arrays and tables.
-        """
-        tables = {"fs": fs, "lead_names": lead_names, "units": units}
-        return report_on(self, X, target, tables)
-
-    def saliency(
-        self,
-        X: Any,
-        *,
-        target: str,
-        method: SaliencyName = "integrated_gradients",
-        fs: float | None = None,
-        lead_names: Sequence[str] | None = None,
-        units: str | float = "mV",
-    ) -> Any:
-        """Say which leads and samples an answer rests on.
-
-        Parameters
-        ----------
-        X : array, list, path or table
-        target : str
-            A class.
-        method : {"integrated_gradients", "grad_input", "occlusion"}
-            Gradients along the way from silence, at its end, or leads left out.
-        fs, lead_names, units
-            Rate, leads and unit of arrays and tables.
-
-        Returns
-        -------
-        array or table
-            Arrays: (n, leads, T) at the model's rate, a list where lengths differ. Files and
-            tables: ``record, lead, share``.
-        """
-        check_is_fitted(self, "net_")
-        tables = {"fs": fs, "lead_names": lead_names, "units": units}
-        with self._threads():
-            return explain(self, X, target, method, tables)
-
-    def predict_stream(
-        self,
-        source: Any,
-        *,
-        hop: float = 5.0,
-        fs: float | None = None,
-        lead_names: Sequence[str] | None = None,
-        units: str | float = "mV",
-    ) -> Iterator[Moment]:
-        """Answer every few seconds of a recording of any length, in constant memory.
-
-        Parameters
-        ----------
-        source : path, or iterable of array (leads, any length)
-            A WFDB record, read from disk in pieces; or pieces of a recording as they come.
-        hop : float
-            Seconds between the starts of two windows.
-        fs, lead_names, units
-            Of arrays.
-
-        Yields
-        ------
-        Moment
-            ``start, end`` (seconds), ``probabilities`` (K,), ``flags``.
-        """
-        check_is_fitted(self, "net_")
-        pieces = pieces_of(source, fs, lead_names, units)
-        yield from answer_stream(self, pieces, hop)
-
-    def cv(
-        self,
-        X: Any,
-        y: Any = None,
-        *,
-        folds: int = 5,
-        resnet: bool = True,
-        fs: float | None = None,
-        lead_names: Sequence[str] | None = None,
-        units: str | float = "mV",
-        groups: Any = None,
-        on_error: OnError = "raise",
-    ) -> pl.DataFrame:
-        """Score out of folds, beside a residual network and logistic regression.
-
-        Parameters
-        ----------
-        X : array, list, path or table
-        y : table, array, path or None
-            Labels, as in ``fit``; a column ``group`` keeps patients together.
-        folds : int
-            Number of folds.
-        resnet : bool
-            Train the residual network too.
-        fs, lead_names, units
-            Rate, leads and unit of arrays and tables.
-        groups : array (n,) or None
-            Patients.
-        on_error : {"raise", "skip", "nan"}
-            What to do with a damaged record.
-
-        Returns
-        -------
-        DataFrame
-            ``class, positives``, AUROC and AUPRC of each model; two rows of means.
-        """
-        check_params(self)
-        tables = {"fs": fs, "lead_names": lead_names, "units": units, "groups": groups}
-        tables["on_error"] = on_error
-        return cross_validate(self, X, y, tables, folds=folds, resnet=resnet)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
