@@ -12,9 +12,9 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ from seqmamba.kernels import cpp, selective_scan
 from seqmamba.kernels.dispatch import NAMES, backends
 from seqmamba.kernels.gpu.bench import bench_scan_on_gpu
 
-__all__ = ["SHAPES", "Measurement", "bench_scan", "measure", "vector_bound"]
+__all__ = ["SHAPES", "Arm", "Measurement", "bench_scan", "measure", "vector_bound"]
 
 SHAPES: dict[str, tuple[int, int, int, int]] = {
     "short": (128, 7, 512, 16),  # the first five: kernels specification, section 11
@@ -42,6 +42,23 @@ MAX_ELEMENTS = 70_000_000  # arms that keep every state would need many gigabyte
 
 Measurement = dict[str, Any]
 Scan = Callable[[Mapping[str, Tensor]], Tensor]
+
+
+class Arm(NamedTuple):
+    """What is measured: a forward pass, and the leaves that its backward pass reaches."""
+
+    forward: Callable[[], Tensor]
+    leaves: Sequence[Tensor]
+
+    def run(self, clock: Callable[[], float]) -> tuple[float, float]:
+        """Return the seconds of the forward pass alone, and of forward and backward."""
+        start = clock()
+        with torch.no_grad():
+            self.forward()
+        middle = clock()
+        out = self.forward()
+        torch.autograd.grad(out, self.leaves, torch.ones_like(out), allow_unused=True)
+        return middle - start, clock() - middle
 
 
 def bench_scan(
@@ -77,10 +94,10 @@ def bench_scan(
     Returns
     -------
     list of dict
-        One row per shape and arm: ``forward_ms``, ``total_ms`` (forward and backward), ``peak_mb``
-        (extra memory of both), ``elements_per_s`` (of B L E N, forward), ``bound`` (share of the
-        vector-instruction bound that the forward pass reaches), ``ratio`` (total time over that of
-        the first arm), ``note``.
+        One row per shape and arm: ``forward_ms`` (no gradient asked), ``total_ms`` (forward and
+        backward), ``peak_mb`` (extra memory of both), ``elements_per_s`` (of B L E N, forward),
+        ``bound`` (share of the vector-instruction bound that the forward pass reaches), ``ratio``
+        (total time over that of the first arm), ``note``.
 
     Raises
     ------
@@ -110,12 +127,9 @@ def _bench_shape(shape: str, names: Sequence[str], threads: int, repeats: int) -
     sizes = _sizes(shape)
     reasons = {name: _why_not(name, sizes) for name in names}
     inputs = _inputs(sizes)
-    arms = {name: _arm(name) for name in names if reasons[name] is None}
-    found = measure(
-        {name: lambda scan=scan: _both(scan, inputs) for name, scan in arms.items()},  # type: ignore[misc]  # bound early
-        threads=threads,
-        repeats=repeats,
-    )
+    leaves = list(inputs.values())
+    arms = {name: Arm(partial(_scan(name), inputs), leaves) for name in names if not reasons[name]}
+    found = measure(arms, threads=threads, repeats=repeats)
     rows = []
     for name in names:
         row: Measurement = {"shape": "x".join(map(str, sizes)), "arm": name}
@@ -128,10 +142,8 @@ def _bench_shape(shape: str, names: Sequence[str], threads: int, repeats: int) -
     return rows
 
 
-def measure(
-    arms: Mapping[str, Callable[[], tuple[float, float]]], *, threads: int, repeats: int
-) -> dict[str, Measurement]:
-    """Run arms in turn; each returns the clock after its forward and after its backward pass.
+def measure(arms: Mapping[str, Arm], *, threads: int, repeats: int) -> dict[str, Measurement]:
+    """Run arms in turn, round after round.
 
     Returns
     -------
@@ -141,14 +153,12 @@ def measure(
     clock = time.process_time if threads == 1 else time.perf_counter
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in arms}
     peaks = {}
-    for name, run in arms.items():
-        run()  # builds caches, wakes threads
-        peaks[name] = _peak_mb(run)
+    for name, arm in arms.items():
+        arm.run(clock)  # builds caches, wakes threads
+        peaks[name] = _peak_mb(partial(arm.run, clock))
     for _ in range(repeats):
-        for name, run in arms.items():
-            start = clock()
-            middle, end = run()
-            times[name].append((middle - start, end - start))
+        for name, arm in arms.items():
+            times[name].append(arm.run(clock))
     return {
         name: {
             "forward_ms": 1e3 * statistics.median(forward for forward, _ in pairs),
@@ -171,15 +181,6 @@ def vector_bound() -> float:
         return math.nan
     lanes = {"x86_64_v4": 16, "x86_64_v3": 8}.get(cpp.instruction_set() or "", 4)
     return float(found.seqmamba_clock()) * 2 * lanes / (12 if lanes == 16 else 14)
-
-
-def _both(scan: Scan, inputs: Mapping[str, Tensor]) -> tuple[float, float]:
-    """Run forward and backward; return the clock after each."""
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-    out = scan(inputs)
-    middle = clock()
-    torch.autograd.grad(out, list(inputs.values()), torch.ones_like(out))
-    return middle, clock()
 
 
 def _sizes(shape: str) -> tuple[int, int, int, int]:
@@ -236,7 +237,7 @@ def _why_not(name: str, sizes: Sequence[int]) -> str | None:
     return reason
 
 
-def _arm(name: str) -> Scan:
+def _scan(name: str) -> Scan:
     if name == "mambapy":
         return _mambapy
     return lambda tensors: selective_scan(**tensors, delta_softplus=True, backend=name)  # type: ignore[call-overload]  # by name

@@ -1,12 +1,12 @@
 """The scan benchmark measures what it says, and says why an arm is missing."""
 
-import math
 
 import pytest
+import torch
 
 from seqmamba.errors import ConfigError
 from seqmamba.kernels import cpp
-from seqmamba.kernels.bench import bench_scan, measure, vector_bound
+from seqmamba.kernels.bench import Arm, bench_scan, measure, vector_bound
 
 
 def test_every_arm_has_a_row_with_figures_or_a_reason() -> None:
@@ -26,15 +26,20 @@ def test_the_backward_pass_is_part_of_the_total() -> None:
 
 def test_medians_of_alternating_rounds_are_reported() -> None:
     order = []
+    leaf = torch.ones(1, requires_grad=True)
 
-    def arm(name: str) -> tuple[float, float]:
-        order.append(name)
-        return math.inf, math.inf
+    def arm(name: str) -> Arm:
+        def forward() -> torch.Tensor:
+            order.append((name, torch.is_grad_enabled()))
+            return 2 * leaf
 
-    found = measure({"a": lambda: arm("a"), "b": lambda: arm("b")}, threads=1, repeats=2)
+        return Arm(forward, [leaf])
 
-    assert order[-4:] == ["a", "b", "a", "b"]
-    assert found["a"]["total_ms"] == math.inf
+    found = measure({"a": arm("a"), "b": arm("b")}, threads=1, repeats=2)
+
+    both_passes = [("a", False), ("a", True), ("b", False), ("b", True)]
+    assert order[-8:] == both_passes * 2
+    assert found["a"]["total_ms"] > 0
 
 
 @pytest.mark.skipif(cpp.why_not() is not None, reason=str(cpp.why_not()))
