@@ -1,6 +1,5 @@
 """The scan benchmark measures what it says, and says why an arm is missing."""
 
-
 import pytest
 import torch
 

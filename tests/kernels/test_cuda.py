@@ -18,11 +18,12 @@ import pytest
 import torch
 
 from seqmamba.errors import BackendError
-from seqmamba.kernels import conv_step, cuda, ops, scan_pair, state_step
+from seqmamba.kernels import conv_step, cuda, scan_pair, state_step
 from seqmamba.kernels.cuda import compile, kernels
 from seqmamba.kernels.dispatch import Choice
 from seqmamba.kernels.gpu import scan as gpu_scan
 from seqmamba.kernels.layout import scan_call
+from seqmamba.kernels.ops import eager
 from seqmamba.testing.backend_contract import BackendContract
 from seqmamba.testing.scan_cases import (
     CONV_CASES,
@@ -110,7 +111,7 @@ def _emulated(build: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Non
         backward_tile=2,
     )
     monkeypatch.setattr(compile, "start", start)
-    monkeypatch.setattr(ops, "choose", lambda _, name: Choice(name, "asked for by a test"))
+    monkeypatch.setattr(eager, "choose", lambda _, name: Choice(name, "asked for by a test"))
     monkeypatch.setattr(kernels, "SCAN_ENGINE", small)
     monkeypatch.setattr(kernels, "CONV_ENGINE", replace(kernels.CONV_ENGINE, tokens=4, channels=4))
     monkeypatch.setattr(kernels, "BACKWARD_STATES", 2)  # two threads share a channel

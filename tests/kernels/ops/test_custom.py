@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, jacrev, vmap
 
 from seqmamba.errors import BackendError
-from seqmamba.kernels import causal_conv1d, operators, scan_pair, selective_scan, use
+from seqmamba.kernels import causal_conv1d, scan_pair, selective_scan, use
 from seqmamba.kernels.layout import conv_call, scan_call
+from seqmamba.kernels.ops import custom
 from seqmamba.testing.scan_cases import (
     CONV_CASES,
     SCAN_CASES,
@@ -52,7 +53,7 @@ def test_scan_operator_keeps_torchs_rules(name: str) -> None:
     borders = (call.lengths, call.cu_seqlens, call.mask)
     flags = (call.delta_softplus, call.reverse, call.window)
 
-    torch.library.opcheck(operators._scan, (*tensors, *borders, *flags, "torch"))
+    torch.library.opcheck(custom._scan, (*tensors, *borders, *flags, "torch"))
 
 
 @pytest.mark.slow
@@ -62,7 +63,7 @@ def test_conv_operator_keeps_torchs_rules(name: str) -> None:
     tensors = [None if t is None else t.clone().requires_grad_() for t in call.tensors()]
     borders = (call.lengths, call.cu_seqlens, call.mask)
 
-    torch.library.opcheck(operators._conv, (*tensors, *borders, True, call.reverse, "torch"))
+    torch.library.opcheck(custom._conv, (*tensors, *borders, True, call.reverse, "torch"))
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.script_method:DeprecationWarning")  # by inductor

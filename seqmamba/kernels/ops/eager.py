@@ -2,7 +2,7 @@
 
 A call goes through an ``autograd.Function``, whose cost is small. Under ``torch.compile``,
 ``torch.export`` and ``torch.func`` it goes through the custom operators of
-:mod:`seqmamba.kernels.operators` instead, one opaque node each. The reference back-end is plain
+:mod:`seqmamba.kernels.ops.custom` instead, one opaque node each. The reference back-end is plain
 torch and is traced as such.
 """
 
@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import Parameter
 
-from seqmamba.kernels import operators, reference
+from seqmamba.kernels import reference
 from seqmamba.kernels.dispatch import Backend, backend_module, choose, requested
-from seqmamba.kernels.operators import first_order_only
+from seqmamba.kernels.ops import custom
+from seqmamba.kernels.ops.custom import first_order_only
 from seqmamba.kernels.problem import Call, Conv, ConvStep, Result, Scan, ScanStep
 
 __all__ = ["run_conv_step", "run_convs", "run_scan_step", "run_scans"]
@@ -28,7 +29,7 @@ def run_scans(calls: Sequence[Scan], backend: str) -> list[tuple[Tensor, Tensor]
     if _is_traced(calls[0].u):
         if requested(backend) == reference.NAME:
             return [reference.scan(call) for call in calls]
-        return [operators.scan(call, backend) for call in calls]
+        return [custom.scan(call, backend) for call in calls]
     name = _common(calls, backend)
     if name is None:
         return [run_scans((call,), backend)[0] for call in calls]
@@ -46,7 +47,7 @@ def run_convs(calls: Sequence[Conv], backend: str) -> list[Tensor]:
     if _is_traced(calls[0].x):
         if requested(backend) == reference.NAME:
             return [reference.conv(call) for call in calls]
-        return [operators.conv(call, backend) for call in calls]
+        return [custom.conv(call, backend) for call in calls]
     name = _common(calls, backend)
     if name is None:
         return [run_convs((call,), backend)[0] for call in calls]
