@@ -4,8 +4,7 @@
 is imported on use: the list of tasks, which names these metrics, must load at once.
 """
 
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,10 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from seqmamba.errors import DataError
 from seqmamba.metrics.metric import Metric
 
-__all__ = ["METRICS", "accuracy", "auroc", "balanced_accuracy", "bootstrap_interval"]
-__all__ += ["calibration_error", "confusion", "log_loss", "macro_f1"]
+__all__ = ["METRICS", "accuracy", "auroc", "balanced_accuracy", "calibration_error", "confusion"]
+__all__ += ["log_loss", "macro_f1"]
 
-Score = Callable[[ArrayLike, ArrayLike], float]
 SMALLEST = 1e-15
 
 
@@ -100,41 +98,6 @@ def confusion(truth: ArrayLike, probability: ArrayLike) -> NDArray[np.int64]:
     table = np.zeros((p.shape[1], p.shape[1]), np.int64)
     np.add.at(table, (codes, p.argmax(1)), 1)
     return table
-
-
-def bootstrap_interval(
-    score: Score,
-    truth: ArrayLike,
-    probability: ArrayLike,
-    *,
-    level: float = 0.95,
-    n_resamples: int = 1_000,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Return the percentile interval of a score over samples drawn with replacement.
-
-    Draws whose score is NaN, such as the AUROC of one class, are left out.
-
-    Parameters
-    ----------
-    score : callable (truth, probability) -> float
-    level : float in (0, 1)
-    n_resamples : int
-    seed : int
-
-    Returns
-    -------
-    (float, float)
-        NaN if no draw has a score.
-    """
-    codes, p = _checked(truth, probability)
-    rng = np.random.default_rng(seed)
-    draws = rng.integers(0, len(codes), (n_resamples, len(codes)))
-    values = np.array([score(codes[rows], p[rows]) for rows in draws])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # no draw with a score: NaN says it
-        low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
 
 
 def _area(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float:

@@ -15,12 +15,10 @@ from scipy.stats import rankdata
 from seqmamba.errors import DataError
 from seqmamba.metrics.metric import Metric
 
-__all__ = ["METRICS", "ON_DECISIONS", "accuracy", "auprc", "auroc", "bootstrap", "brier"]
-__all__ += ["challenge", "class_auprc", "class_auroc", "class_f1", "expected_calibration_error"]
-__all__ += ["macro_f1"]
+__all__ = ["METRICS", "ON_DECISIONS", "accuracy", "auprc", "auroc", "brier", "challenge"]
+__all__ += ["class_auprc", "class_auroc", "class_f1", "expected_calibration_error", "macro_f1"]
 
 Floats = NDArray[np.float64]
-ScoreFunction = Callable[[ArrayLike, ArrayLike], float]
 
 
 def class_auroc(truth: ArrayLike, scores: ArrayLike) -> Floats:
@@ -132,46 +130,6 @@ def challenge(truth: ArrayLike, decisions: ArrayLike, weights: ArrayLike, *, nor
     inactive[:, normal] = 1
     observed, correct, idle = (_credit(true, answer, weight) for answer in (said, true, inactive))
     return float((observed - idle) / (correct - idle)) if correct != idle else float("nan")
-
-
-def bootstrap(
-    truth: ArrayLike,
-    scores: ArrayLike,
-    function: ScoreFunction = auroc,
-    *,
-    draws: int = 100,
-    level: float = 90.0,
-    random_state: int = 0,
-) -> tuple[float, float, float]:
-    """Return mean, lower and upper bound of a score over draws of the records with replacement.
-
-    A draw in which a class has lost all positives that it had is drawn again, as in the PTB-XL
-    benchmark (repository helme/ecg_ptbxl_benchmarking).
-
-    Parameters
-    ----------
-    truth, scores : array (n, K)
-    function : callable (truth, scores) -> float
-    draws : int
-    level : float
-        Per cent of the draws between the bounds.
-    random_state : int
-    """
-    true, said, _ = _pair(truth, scores)
-    random = np.random.default_rng(random_state)
-    populated = (true == 1).any(0)
-    values: list[float] = []
-    for _ in range(20 * draws):
-        if len(values) == draws:
-            break
-        rows = random.integers(0, len(true), len(true))
-        if (true[rows] == 1).any(0)[populated].all():
-            values.append(function(true[rows], said[rows]))
-    if not values:
-        raise DataError("a class is too rare for a bootstrap: no draw kept a positive of each.")
-    tail = (100 - level) / 2
-    low, high = np.percentile(values, [tail, 100 - tail])
-    return float(np.mean(values)), float(low), float(high)
 
 
 def _credit(true: Floats, said: Floats, weights: Floats) -> float:

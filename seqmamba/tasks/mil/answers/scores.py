@@ -7,8 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from seqmamba.metrics.classification import bootstrap_interval
-from seqmamba.metrics.metric import Metric, skill
+from seqmamba.metrics.metric import Metric, bootstrap, skill
 
 __all__ = ["score_beside"]
 
@@ -39,12 +38,12 @@ def score_beside(
     rows = []
     for name, metric in metrics.items():
         value = metric.function(codes, probability)
-        interval = bootstrap_interval(metric.function, codes, probability, n_resamples=RESAMPLES)
+        _, low, high = bootstrap(metric.function, codes, probability, n_resamples=RESAMPLES)
         others = {k: metric.function(codes, p) for k, p in baselines.items()}
         known = [v for v in others.values() if not math.isnan(v)]
         best = max if metric.greater_is_better else min
         baseline = best(known) if known else math.nan
-        row = {"metric": name, "value": value, "low": interval[0], "high": interval[1]}
+        row = {"metric": name, "value": value, "low": low, "high": high}
         row |= {"baseline": baseline, "skill": skill(value, baseline, metric)}
         rows.append({**row, **others})
     return pl.DataFrame(rows)
