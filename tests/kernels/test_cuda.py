@@ -18,27 +18,24 @@ import pytest
 import torch
 
 from seqmamba.errors import BackendError
-from seqmamba.kernels import conv_step, cuda, scan_pair, state_step
+from seqmamba.kernels import cuda, scan_pair
 from seqmamba.kernels.cuda import compile, kernels
 from seqmamba.kernels.dispatch import Choice
-from seqmamba.kernels.gpu import scan as gpu_scan
 from seqmamba.kernels.layout import scan_call
 from seqmamba.kernels.ops import eager
 from seqmamba.testing.backend_contract import BackendContract
+from seqmamba.testing.emulated_contract import SHAPE, EmulatedContract
 from seqmamba.testing.scan_cases import (
     CONV_CASES,
     SCAN_CASES,
     ConvCase,
     ScanCase,
     conv_arguments,
-    in_dtype,
     outcome,
-    relative_error,
     scan_arguments,
 )
 
 SHIM = Path(__file__).parent / "cuda_on_host" / "host.h"
-SHAPE = (2, 9, 4, 3)  # B, L, E, N
 CODE = {"TILE": 8, "BLOCK": 32, "GROUPS": 1, "SOFTPLUS": 1, "CONSTANT_B": 0, "CONSTANT_C": 0}
 FORWARD = CODE | {"N": 16, "LANES": 1, "PART": 16, "THREADS": 32, "WINDOW": 1, "ADJOINT": 1}
 BACKWARD = CODE | {"N": 16, "LANES": 4, "PART": 4, "THREADS": 128, "WINDOW": 4}
@@ -54,16 +51,6 @@ SCANS = [pytest.param(c, marks=() if c in SOON else pytest.mark.slow) for c in S
 CONVS = [pytest.param(c, marks=() if c == "silu" else pytest.mark.slow) for c in CONV_CASES]
 
 on_host = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
-
-
-def assert_as_reference(arguments: dict[str, Any], bound: float = 2e-6) -> None:
-    """Compare values by the greatest error and gradients by the error's norm."""
-    found = outcome(arguments, "cuda")
-    truth = outcome(in_dtype(arguments, torch.float64), "reference")
-    assert relative_error(found.out, truth.out) <= bound
-    assert relative_error(found.last_state, truth.last_state) <= bound
-    for name, value in truth.gradients.items():
-        assert relative_error(found.gradients[name], value, norm=2) <= 2 * bound, name
 
 
 def four_channels(states: int, tile: int) -> int:
@@ -119,20 +106,12 @@ def _emulated(build: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Non
 
 @on_host
 @pytest.mark.usefixtures("_emulated")
-class TestValues:
+class TestValues(EmulatedContract):
+    backend = "cuda"
+
     @pytest.mark.parametrize("case", SCANS)
     def test_scan_equals_reference_in_every_option(self, case: str) -> None:
-        assert_as_reference(scan_arguments(SCAN_CASES[case], SHAPE, dtype=torch.float32))
-
-    @pytest.mark.slow
-    @pytest.mark.parametrize(
-        "case", ["full", "groups", "constant", "lengths-reverse", "packed", "mask", "window-2"]
-    )
-    def test_runs_cut_into_chunks_equal_reference(
-        self, case: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(gpu_scan, "chunk_length", lambda *_: 4)
-        assert_as_reference(scan_arguments(SCAN_CASES[case], SHAPE, dtype=torch.float32))
+        self.assert_as_reference(scan_arguments(SCAN_CASES[case], SHAPE, dtype=torch.float32))
 
     @pytest.mark.slow
     @pytest.mark.parametrize("shape", [(1, 40, 36, 16), (2, 3, 5, 20), (0, 3, 4, 2), (2, 0, 4, 3)])
@@ -150,21 +129,12 @@ class TestValues:
         monkeypatch.setattr(kernels, "SCAN_ENGINE", usual)
         monkeypatch.setattr(kernels, "BACKWARD_STATES", 4)
         case = ScanCase(optional=("D", "z", "initial_state"))
-        assert_as_reference(scan_arguments(case, shape, dtype=torch.float32))
-        assert_as_reference(conv_arguments(ConvCase(), shape[:3], dtype=torch.float32))
+        self.assert_as_reference(scan_arguments(case, shape, dtype=torch.float32))
+        self.assert_as_reference(conv_arguments(ConvCase(), shape[:3], dtype=torch.float32))
 
     @pytest.mark.parametrize("case", CONVS)
     def test_conv_equals_reference_in_every_option(self, case: str) -> None:
-        assert_as_reference(conv_arguments(CONV_CASES[case], SHAPE[:3], dtype=torch.float32))
-
-    @pytest.mark.slow
-    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-    def test_half_types_stay_near_the_reference(self, dtype: torch.dtype) -> None:
-        bound = 1e-2 if dtype == torch.bfloat16 else 2e-3
-        arguments = scan_arguments(ScanCase(), SHAPE, dtype=dtype)
-        parameters = {name: arguments[name].float() for name in ("A", "D", "delta_bias")}
-        assert_as_reference(arguments | parameters, bound)
-        assert_as_reference(conv_arguments(ConvCase(), SHAPE[:3], dtype=dtype), 2 * bound)
+        self.assert_as_reference(conv_arguments(CONV_CASES[case], SHAPE[:3], dtype=torch.float32))
 
     def test_both_directions_run_in_one_launch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         arguments: Any = scan_arguments(ScanCase(), SHAPE, dtype=torch.float32)
@@ -181,52 +151,6 @@ class TestValues:
         assert launched == ["scan_forward"]
         assert torch.equal(both[0], alone[0])
         assert torch.equal(both[1], alone[1])
-
-    def test_padding_of_nan_changes_nothing(self) -> None:
-        case = ScanCase(padding="lengths", optional=("z", "initial_state"))
-        padded = scan_arguments(case, SHAPE, dtype=torch.float32)
-        streams = ("u", "delta", "B", "C", "z")
-        for name in streams:
-            padded[name][1, 5:] = torch.nan
-
-        found = outcome(padded | {"lengths": torch.tensor([9, 5])}, "cuda")
-
-        assert not found.out[1, 5:].any()
-        for name, gradient in found.gradients.items():
-            assert gradient.isfinite().all(), name
-        for name in streams:
-            assert not found.gradients[name][1, 5:].any(), name
-
-    @pytest.mark.slow
-    @pytest.mark.parametrize("case", ["full", "groups", "plain"])
-    def test_token_by_token_equals_the_whole(self, case: str) -> None:
-        whole = scan_arguments(SCAN_CASES[case], (2, 3, 4, 3), dtype=torch.float32)
-        state = torch.zeros(2, 4, 3)
-        streams = [k for k in ("u", "delta", "B", "C", "z") if k in whole]
-        rest = {k: v for k, v in whole.items() if k not in (*streams, "reverse", "window")}
-
-        steps = [
-            state_step(state, **{k: whole[k][:, t] for k in streams}, **rest, backend="cuda")
-            for t in range(3)
-        ]
-
-        truth = outcome(in_dtype(whole, torch.float64), "reference")
-        assert relative_error(torch.stack(steps, 1), truth.out) <= 2e-6
-        assert relative_error(state, truth.last_state) <= 2e-6
-
-    @pytest.mark.slow
-    def test_conv_token_by_token_equals_the_whole(self) -> None:
-        whole = conv_arguments(ConvCase(), (2, 6, 5), dtype=torch.float32)
-        state = torch.zeros(2, 5, 4)
-
-        steps = [
-            conv_step(state, x, whole["weight"], whole["bias"], "silu", backend="cuda")
-            for x in whole["x"].unbind(1)
-        ]
-
-        truth = outcome(in_dtype(whole, torch.float64), "reference")
-        assert relative_error(torch.stack(steps, 1), truth.out) <= 2e-6
-        assert torch.equal(state, truth.last_state.float())
 
 
 @pytest.mark.skipif(compile.nvrtc() is None, reason="the library nvrtc was not found")
