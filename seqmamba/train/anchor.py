@@ -61,6 +61,12 @@ class Anchored(nn.Module):
         if last.bias is not None:
             nn.init.zeros_(last.bias)
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether the network's last layer is zero, and so adds nothing to the anchor."""
+        last = self.net.output_layer()
+        return not any(bool(p.any()) for p in last.parameters())
+
     def forward(self, batch: Batch) -> Tensor:
         """Return anchor plus residual, in the network's output space."""
         residual: Tensor = self.net(batch)

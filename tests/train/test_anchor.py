@@ -107,6 +107,8 @@ def test_a_silenced_network_is_its_anchor(samples: Any, make_net: Any) -> None:
     anchored = Anchored(make_net(), Constant(3.0)).eval()
     torch.nn.init.ones_(anchored.net.output_layer().weight)
 
+    assert not anchored.is_silent
     anchored.silence()
+    assert anchored.is_silent
 
     assert torch.equal(anchored(samples.batch(torch.arange(2).numpy())), torch.full((2,), 3.0))
