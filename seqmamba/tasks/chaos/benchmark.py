@@ -31,7 +31,7 @@ Array = NDArray[np.float64]
 TRAIN_ROWS = 29_550  # released generator
 TEST_ORBITS, H = 100, 300
 ROOM = 60  # rows before the forecast: the context, and what delays reach back to
-DATA_KEYS = ("card", "system", "clock", "rows", "noise", "channels", "seed")
+DATA_KEYS = ("card", "system", "clock", "rows", "noise", "channels", "seed", "h", "long")
 
 
 def run_recipe(blocks: Mapping[str, Any], data_dir: str | Path | None, seeds: int) -> pl.DataFrame:
@@ -42,7 +42,8 @@ def run_recipe(blocks: Mapping[str, Any], data_dir: str | Path | None, seeds: in
     blocks : mapping
         ``data``: ``system`` (simulated, on the paper's ``clock: nominal`` or our own) or ``card``
         (a reference trajectory in ``data_dir``); ``rows``, ``noise`` (standard deviations on the
-        training rows and contexts; the truth stays clean), ``channels`` (observed ones).
+        training rows and contexts; the truth stays clean), ``channels`` (observed ones), ``h``
+        (rows of a scored rollout), ``long`` (rows of 100 rollouts that must not diverge).
         ``params`` and ``train``: of the estimator.
     data_dir : path or None
         Folder of the reference trajectories.
@@ -54,8 +55,8 @@ def run_recipe(blocks: Mapping[str, Any], data_dir: str | Path | None, seeds: in
     DataFrame
         One row per model: mean valid times ``vpt`` (in true Lyapunov times, errors in standard
         deviations) and ``vpt_smape`` (in the paper's clock and metric), the difference of ``vpt``
-        to NG-RC and to RFF on the same starts with 95 % bootstrap bounds, diverged rollouts,
-        CPU seconds of a fit.
+        to NG-RC and to RFF on the same starts with 95 % bootstrap bounds, diverged rollouts and
+        long ones, the largest exponent of the fitted model over the true one, CPU seconds of a fit.
     """
     data = blocks.get("data", {})
     for key in data:
@@ -96,7 +97,7 @@ def _data(
         nominal = system.nominal or system.lyapunov
         dt = 1 / (30 * nominal) if data.get("clock") == "nominal" else system.dt
         train = orbits(name, int(data.get("rows", TRAIN_ROWS)), dt=dt, seed=seed)[0]
-        test = orbits(name, ROOM + H, n=TEST_ORBITS, dt=dt, seed=seed + 1)
+        test = orbits(name, ROOM + int(data.get("h", H)), n=TEST_ORBITS, dt=dt, seed=seed + 1)
         clock = {"dt": dt, "nominal": 1 / nominal, "true": system.lyapunov_time}
     else:
         raise ConfigError("a chaos recipe needs data.system or data.card.")
@@ -125,14 +126,27 @@ def _scored(
     started = time.process_time()
     model.fit(noisy)
     seconds = time.process_time() - started
-    starts = len(test) if test.shape[1] <= ROOM + H else 2 * TEST_ORBITS
-    paths = rollouts(model, seen, test, H, starts)
-    yield label, {**_figures(model, paths, "value", clock), "seconds": np.array([seconds])}
+    h = int(data.get("h", H))
+    starts = len(test) if test.shape[1] <= ROOM + h else 2 * TEST_ORBITS
+    paths = rollouts(model, seen, test, h, starts)
+    whole = {
+        "seconds": np.array([seconds]),
+        "exponent": model.lyapunov_exponents() * clock["true"],
+        "diverged_long": _lost(model, paths, int(data.get("long", 0))),
+    }
+    yield label, {**_figures(model, paths, "value", clock), **whole}
     if label == "recipe" and params.get("anchor", "auto") is None:
         return  # the default's baselines are the same
     for name in ("anchor", "ngrc", "rff", "persistence", "floor"):
         if name in paths.forecasts:
             yield name, _figures(model, paths, name, clock)
+
+
+def _lost(model: PhyxMambaForecaster, paths: Paths, rows: int) -> Array:
+    """Return how many of 100 long rollouts leave the bounds: (1,)."""
+    context = paths.context[np.linspace(0, len(paths.context) - 1, TEST_ORBITS).astype(int)]
+    lost = model._roll(model.net_, context, rows).diverged if rows else np.zeros(0)
+    return np.array([float(np.sum(lost))])
 
 
 def _figures(
@@ -163,8 +177,9 @@ def _row(
         row |= {f"over_{baseline}": float(gain.mean()), f"over_{baseline}_low": float(low)}
         row[f"over_{baseline}_high"] = float(high)
     row["diverged"] = float(sum(run["diverged"].sum() for run in runs))
-    seconds = [float(run["seconds"][0]) for run in runs if "seconds" in run]
-    row["seconds"] = float(np.mean(seconds)) if seconds else None
+    for key in ("seconds", "exponent", "diverged_long"):
+        known = [float(run[key][0]) for run in runs if key in run]
+        row[key] = float(np.mean(known)) if known else None
     return row
 
 

@@ -51,7 +51,7 @@ ORBIT_ROWS = 3_000  # kept for the cheap models that evaluate fits
 CERTAIN_STARTS = 100  # rollouts that decide between the network and its anchor
 PARTS = ("numbers", "weight", "projection")  # of a ridge map, in a model file
 BASELINES = ("ngrc", "rff")  # kept beside the network
-WIDE = 3  # times the features of rff, for the anchor rff_wide
+WIDE, TURNS = 3, 2  # times the features of rff, and turns of its metric, for wide anchors
 
 
 @dataclass(eq=False, repr=False)
@@ -140,7 +140,7 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
             delay_dim=self.delay_dim,
             delay_lag=self.delay_lag,
         )
-        shape = window_shape(info, self.input_size)
+        shape = self._shape_for(info)
         refuse_short(found, shape, self.input_size)
         self.dt_ = float(self.dt or found.dt or 1.0)
         self.lyapunov_is_estimate_ = self.lyapunov_time is None
@@ -155,7 +155,10 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
 
     @property
     def _shape(self) -> WindowShape:
-        return window_shape(self.info_, self.input_size)
+        return self._shape_for(self.info_)
+
+    def _shape_for(self, info: Info) -> WindowShape:
+        return window_shape(info, self.input_size, is_released=self.preset == "paper")
 
     @property
     def _scale(self) -> ChannelScale:
@@ -169,7 +172,7 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
 
     def _build(self, info: Info) -> nn.Module:
         kept, patch = int(info.extra["kept"]), int(info.extra["patch"])
-        shape = window_shape(info, self.input_size)
+        shape = self._shape_for(info)
         d_model = self._resolved("d_model")
         tokens = PatchTokens(
             kept,
@@ -206,7 +209,10 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
             "ngrc": MapAnchor("monomials", kept, patch, n_features=few, reach=reach),
             "rff": rff,
             "rff_wide": MapAnchor(
-                "fourier", kept, patch, n_features=WIDE * few, reach=reach, like=rff
+                "fourier", kept, patch, n_features=WIDE * few, reach=reach, like=rff, turns=TURNS
+            ),
+            "mixed": MapAnchor(
+                "mixed", kept, patch, n_features=WIDE * few, reach=reach, like=rff, turns=TURNS
             ),
         }
         return self._candidates
@@ -354,6 +360,8 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
 
     def _roll(self, net: nn.Module, context: Array, h: int, *, smooths: bool = True) -> Rollout:
         """Roll scaled contexts (B, n, kept) on, smoothed where the model was fitted so."""
+        if isinstance(net, Anchored) and net.is_silent:
+            net = net.anchor
         if self.smoothing_ and smooths:
             anchor = net.anchor if isinstance(net, Anchored) else net
             context = smooth(cast(MapAnchor, anchor).map, context, self.smoothing_)

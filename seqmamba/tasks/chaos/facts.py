@@ -62,11 +62,12 @@ def describe(
     )
 
 
-def window_shape(info: Info, input_size: int) -> WindowShape:
+def window_shape(info: Info, input_size: int, *, is_released: bool) -> WindowShape:
     """Return the rows of a window; those of the context that fill no patch are left out."""
     extra, patch = info.extra, int(info.extra["patch"])
     lead = (int(extra["delay_dim"]) - 1) * int(extra["delay_lag"])
-    return WindowShape(lead, input_size - input_size % patch, patch)
+    context = input_size - input_size % patch
+    return WindowShape(lead, context, patch, ahead=0 if is_released else patch)
 
 
 def embedding(

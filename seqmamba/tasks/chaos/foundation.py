@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqmamba.tasks.chaos.maps.anchors import PERFECT, MapAnchor, newest_rows
-from seqmamba.tasks.chaos.maps.features import n_monomials
+from seqmamba.tasks.chaos.maps.features import FeatureKind, n_monomials
 from seqmamba.tasks.chaos.maps.ridge import MapSetting, RidgeMap
 from seqmamba.tasks.chaos.maps.smoothing import smooth_segments
 from seqmamba.tasks.chaos.windows import TrajectoryWindows
@@ -104,7 +104,9 @@ def _turns(
 
 def _settings(chosen: MapSetting, channels: int) -> Iterator[MapSetting]:
     """Yield maps that smoothing may build on: short memory, as it has no noise to average over."""
-    yield replace(chosen, n_features=min(chosen.n_features, 400), ridge=max(chosen.ridge, 1e-7))
+    kind: FeatureKind = "monomials" if chosen.kind == "monomials" else "fourier"
+    few, ridge = min(chosen.n_features, 400), max(chosen.ridge, 1e-7)
+    yield replace(chosen, kind=kind, n_features=few, ridge=ridge)
     if channels == 1:
         for delays in (4, 8):
             length = 0.5 * float(np.sqrt(delays))

@@ -76,7 +76,8 @@ class ForecasterParameters:
         "auto", "rows between them; auto = first minimum of the mutual information", low=1
     )
     anchor: str | None = param(
-        "auto", "cheap model to stand on: ngrc, rff, rff_wide, auto or None (the paper's network)"
+        "auto",
+        "cheap model to stand on: ngrc, rff, rff_wide, mixed, auto or None (the paper's network)",
     )
     denoise: bool | Auto = param(
         "auto", "smooth rows by the anchor's dynamics; auto = where validation gains"

@@ -19,6 +19,8 @@ Array = NDArray[np.float64]
 class WindowShape:
     """Rows of a window: ``lead`` before the context, the context, and what follows.
 
+    Without a future, the window is for teacher forcing: every patch is forecast from its prefix.
+
     Parameters
     ----------
     lead : int
@@ -28,19 +30,23 @@ class WindowShape:
     patch : int
         Rows per token, p.
     future : int
-        Rows to forecast behind the context; 0 = the last patch of the context is the target, and
-        every patch is predicted from its prefix.
+        Rows to forecast behind the context.
+    ahead : int
+        Rows behind the context in teacher forcing: ``patch``, the target of the last token, or 0 as
+        released. There the last patch of the context is a target only: rollouts then read a token
+        at a place where stage 1 has trained none.
     """
 
     lead: int
     context: int
     patch: int
     future: int = 0
+    ahead: int = 0
 
     @property
     def rows(self) -> int:
         """Rows of a whole window."""
-        return self.lead + self.context + self.future
+        return self.lead + self.context + (self.future or self.ahead)
 
 
 @dataclass
@@ -92,8 +98,8 @@ class TrajectoryWindows:
     def batch(self, indices: NDArray[np.int64]) -> Batch:
         """Return windows: ``x`` (B, lead + context, V) and what follows as ``y``.
 
-        Without a future, ``x`` is a patch shorter and ``y`` (B, L - 1, p, V) holds the patch behind
-        each token of it.
+        Without a future, ``x`` is the window less its last patch and ``y`` (B, L, p, V) the patch
+        behind each token of it.
         """
         s = self.shape
         rows = self.starts[indices][:, None] + np.arange(s.rows)
@@ -112,7 +118,7 @@ class TrajectoryWindows:
     def token_ends(self) -> NDArray[np.int64]:
         """Return the last row of each token that is followed by a patch, within a window."""
         s = self.shape
-        count = s.context // s.patch - 1
+        count = (s.context + s.ahead) // s.patch - 1
         return s.lead + s.patch * np.arange(1, count + 1) - 1
 
     def split(self, held_out: float | int) -> tuple["TrajectoryWindows", "TrajectoryWindows"]:

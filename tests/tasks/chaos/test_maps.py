@@ -9,6 +9,7 @@ from seqmamba.datasets.samples import Batch
 from seqmamba.datasets.simulate.chaotic.orbits import orbits
 from seqmamba.metrics.chaos import valid_steps
 from seqmamba.tasks.chaos.maps.features import fourier, monomials, n_monomials, projection
+from seqmamba.tasks.chaos.maps.metric import sharpened
 from seqmamba.tasks.chaos.maps.others import Analogues, EchoState, Persistence
 from seqmamba.tasks.chaos.maps.ridge import MapSetting, RidgeMap
 from seqmamba.tasks.chaos.maps.smoothing import smooth, smooth_segments
@@ -77,6 +78,44 @@ def test_rollouts_are_bounded(lorenz: tuple[Array, Array]) -> None:
     path = map_.roll(torch.full((2, 3, 3), 8.0, dtype=torch.float64), 50)
 
     assert path.abs().max() <= 10
+
+
+def test_a_learned_metric_finds_what_matters() -> None:
+    # the step depends on one of six channels; the others only blur distances
+    x = np.random.default_rng(0).standard_normal((800, 6))
+    ahead = x + np.sin(2 * x) * np.eye(6)[0]
+    pairs = list(np.stack([x, ahead], axis=1))
+    plain = RidgeMap(MapSetting("fourier", n_features=300, length_scale=2.0, ridge=1e-4), 6)
+    plain.fit(pairs[:600])
+
+    sharp = sharpened(plain, pairs[:600]).fit(pairs[:600])
+
+    errors = []
+    for map_ in (plain, sharp):
+        z, y = map_.pairs(pairs[600:])
+        errors.append(float((map_.features(z) @ map_.weight - y)[:, 0].square().mean()))
+    assert errors[1] < 0.2 * errors[0]
+
+
+def test_mixed_features_are_both(lorenz: tuple[Array, Array]) -> None:
+    z = torch.from_numpy(lorenz[0][:5])
+    both = RidgeMap(MapSetting("mixed", degree=2, n_features=7), 3)
+
+    found = both.features(z)
+
+    assert torch.equal(found[:, :10], monomials(z, 2))
+    assert torch.equal(found[:, 10:], fourier(z, both.projection)[:, 1:])
+
+
+def test_slopes_are_derivatives(lorenz: tuple[Array, Array]) -> None:
+    map_ = RidgeMap(MapSetting("monomials", degree=2), 3).fit([lorenz[0]])
+    z = torch.from_numpy(lorenz[1][:4, 0]).requires_grad_()
+
+    step = map_.features(z) @ map_.weight
+
+    for v in range(3):
+        (exact,) = torch.autograd.grad(step[:, v].sum(), z, retain_graph=True)
+        torch.testing.assert_close(map_.slope(z.detach())[..., v], exact, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("noise", [0.01, 0.05])

@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqmamba.datasets.samples import Batch
+from seqmamba.datasets.samples import Batch, Info
 from seqmamba.nn import Encoder
 from seqmamba.tasks.chaos.net.model import PhyxMamba
 from seqmamba.tasks.chaos.net.rollout import forced, roll
 from seqmamba.tasks.chaos.net.tokens import PatchTokens, delay_embed, patches
+from seqmamba.tasks.chaos.windows import TrajectoryWindows, WindowShape
 
 LEAD, CONTEXT, PATCH = 4, 20, 5
 
@@ -81,6 +82,19 @@ def test_the_last_patch_is_the_answer_without_targets() -> None:
     alone, every = net(Batch(x=x)), net(Batch(x=x, y=torch.zeros(1)))
 
     torch.testing.assert_close(alone[:, 0], every[:, -1])
+
+
+@pytest.mark.parametrize(("ahead", "tokens"), [(PATCH, 4), (0, 3)])
+def test_every_token_of_a_context_is_trained_unless_as_released(ahead: int, tokens: int) -> None:
+    x = np.arange(80.0).reshape(40, 2)
+    shape = WindowShape(LEAD, CONTEXT, PATCH, ahead=ahead)
+    info = Info(channels=2, length=(40, 40), n_outputs=2)
+
+    batch = TrajectoryWindows.over([x], shape, info).batch(np.array([1]))
+
+    assert batch.x.shape[1] == LEAD + tokens * PATCH
+    assert batch.y is not None
+    assert np.array_equal(batch.y[0, -1].numpy(), x[1 + LEAD + tokens * PATCH :][:PATCH])
 
 
 def test_a_later_module_reads_what_lies_between() -> None:

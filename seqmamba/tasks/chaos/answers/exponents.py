@@ -90,8 +90,8 @@ def kaplan_yorke(exponents: Array) -> float:
 
 def _map_and_rows(model: "PhyxMambaForecaster") -> tuple[nn.Module, int]:
     """Return the map and how many rows it reads: a contracting direction drowns in older ones."""
-    if isinstance(model.net_, Anchored) and not model.history_.best_epoch:
-        anchor = cast(MapAnchor, model.net_.anchor)  # it stands alone
+    if isinstance(model.net_, Anchored) and model.net_.is_silent:
+        anchor = cast(MapAnchor, model.net_.anchor)
         return anchor, anchor.map.reach
     return model.net_, model._shape.lead + model._shape.context
 

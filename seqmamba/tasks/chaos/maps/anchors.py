@@ -1,5 +1,6 @@
 """Ridge maps as anchors: the setting is chosen by how long validation forecasts stay valid."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
 from typing import Any, Self, get_args
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from seqmamba.datasets.samples import Batch, Samples
 from seqmamba.tasks.chaos.maps.features import FeatureKind, n_monomials
+from seqmamba.tasks.chaos.maps.metric import sharpened
 from seqmamba.tasks.chaos.maps.ridge import MapSetting, RidgeMap, gram, solve
 from seqmamba.tasks.chaos.windows import TrajectoryWindows
 from seqmamba.train.anchor import Anchor
@@ -21,7 +23,8 @@ COARSE_RIDGES = (1e-11, 1e-7, 1e-4)  # of the search
 RIDGES = (1e-13, 1e-11, 1e-9, 1e-7, 1e-5, 1e-4, 1e-3, 1e-2)  # of the finalists
 PERFECT = -0.9995  # score of rollouts that stay valid to their end: no setting can do better
 SEARCH_ROWS = 4_000  # the search reads these; the chosen setting is fitted on all rows
-MAX_MONOMIALS = 600
+MAX_DEGREE, MAX_MONOMIALS = 7, 600
+MOST_BESIDE = 300  # monomials beside random features
 DELAYS = ((1, 1), (2, 1), (4, 1), (4, 2), (8, 1), (8, 2), (16, 1), (16, 2))
 SCALES = (0.175, 0.35, 0.7, 1.4, 2.8)  # of the kernel, over the root of the dimension
 FINALISTS = 2
@@ -34,7 +37,7 @@ class MapAnchor(Anchor):
 
     Parameters
     ----------
-    kind : {"monomials", "fourier"}
+    kind : {"monomials", "fourier", "mixed"}
     channels, patch : int
     reach : int
         Rows that a map may read.
@@ -42,6 +45,8 @@ class MapAnchor(Anchor):
         Random Fourier features.
     like : MapAnchor or None
         Take the finalists of its search instead of searching again.
+    turns : int
+        Times that the kernel's metric is learned, as long as that helps.
     """
 
     like: "MapAnchor | None"
@@ -58,10 +63,11 @@ class MapAnchor(Anchor):
         reach: int,
         n_features: int,
         like: "MapAnchor | None" = None,
+        turns: int = 0,
     ) -> None:
         super().__init__()
         self.kind, self.channels, self.patch = kind, channels, patch
-        self.max_reach, self.n_features = reach, n_features
+        self.max_reach, self.n_features, self.turns = reach, n_features, turns
         for name in ("numbers", "weight", "projection"):
             self.register_buffer(name, torch.zeros(0, dtype=torch.float64))
         # not a part of this module: only its search is read
@@ -81,18 +87,20 @@ class MapAnchor(Anchor):
     def tune(self, score: Callable[[nn.Module], float]) -> None:
         """Take the setting whose rollouts score best; the finalists are fitted on all rows."""
         known = [] if self.like is None else self.like.ranking
-        self.ranking = known or self._searched(score)
+        self.ranking = [self._own(setting) for setting in known] or self._searched(score)
         best: tuple[float, RidgeMap] | None = None
         for setting in self.ranking[:FINALISTS]:
-            full = replace(setting, n_features=self.n_features)
-            map_ = RidgeMap(full, self.channels)
-            equations = gram(map_, self._segments)
-            for value, found in self._scores(map_, equations, RIDGES, score):
+            map_ = RidgeMap(replace(setting, n_features=self.n_features), self.channels)
+            former = math.inf
+            for turn in range(self.turns + 1):
+                if turn:
+                    map_ = sharpened(map_, self._segments)
+                value, map_ = self._fitted(map_, self._segments, RIDGES, score)
                 if best is None or value < best[0]:
-                    weight = solve(*equations, found.ridge)
-                    kept = RidgeMap(found, self.channels)
-                    kept.weight = weight
-                    best = (value, kept)
+                    best = value, map_
+                if value <= PERFECT or value > former:
+                    break
+                former = value
         assert best is not None
         self.take(best[1])
         del self._segments
@@ -103,25 +111,35 @@ class MapAnchor(Anchor):
         few = newest_rows(self._segments, SEARCH_ROWS)
         for setting in self.settings():
             map_ = RidgeMap(setting, self.channels)
-            tried += self._scores(map_, gram(map_, few), COARSE_RIDGES, score)
-            if min(value for value, _ in tried) <= PERFECT:
+            tried.append((self._fitted(map_, few, COARSE_RIDGES, score)[0], setting))
+            if tried[-1][0] <= PERFECT:
                 break
-        tried.sort(key=lambda found: found[0])
-        # the best of each setting, whatever its ridge
-        return list(dict.fromkeys(replace(setting, ridge=0.0) for _, setting in tried))
+        return [setting for _, setting in sorted(tried, key=lambda found: found[0])]
 
-    def _scores(
+    def _fitted(
         self,
         map_: RidgeMap,
-        equations: tuple[Tensor, Tensor, Tensor, int],
+        segments: Sequence[NDArray[np.float64]],
         ridges: Sequence[float],
         score: Callable[[nn.Module], float],
-    ) -> Iterator[tuple[float, MapSetting]]:
+    ) -> tuple[float, RidgeMap]:
+        """Return the best score over the ridges, and the map of that ridge."""
+        equations = gram(map_, segments)
+        best, found = math.inf, map_
         for ridge in ridges:
-            map_.weight = solve(*equations, ridge)
-            map_.setting = replace(map_.setting, ridge=ridge)
-            self.take(map_)
-            yield score(self), map_.setting
+            setting, weight = replace(map_.setting, ridge=ridge), solve(*equations, ridge)
+            other = RidgeMap.of(setting, self.channels, weight, map_.projection)
+            self.take(other)
+            value = score(self)
+            if value < best:
+                best, found = value, other
+        return best, found
+
+    def _own(self, setting: MapSetting) -> MapSetting:
+        """Return a setting of another search for features of this kind."""
+        dim = setting.delays * self.channels
+        fitting = [d for d in range(1, MAX_DEGREE + 1) if n_monomials(dim, d) <= MOST_BESIDE]
+        return replace(setting, kind=self.kind, degree=max(fitting, default=1))
 
     def settings(self) -> Iterator[MapSetting]:
         """Yield the settings of the search, the simplest first."""
@@ -132,7 +150,7 @@ class MapAnchor(Anchor):
             if self.kind == "monomials":
                 if delays == 1:  # alone where even squares are too many
                     yield MapSetting("monomials", degree=1)
-                for degree in range(2, 8):
+                for degree in range(2, MAX_DEGREE + 1):
                     if n_monomials(dim, degree) <= MAX_MONOMIALS:
                         yield MapSetting("monomials", delays, stride, degree)
             elif delays == 1 or dim <= 128:
@@ -152,11 +170,8 @@ class MapAnchor(Anchor):
     @property
     def map(self) -> RidgeMap:
         """The map that was taken."""
-        found = RidgeMap.__new__(RidgeMap)
-        nn.Module.__init__(found)
-        found.setting, found.channels = _setting(self.numbers), self.channels
-        found.weight, found.projection = self.weight, self.projection
-        return found
+        setting = _setting(self.numbers)
+        return RidgeMap.of(setting, self.channels, self.weight, self.projection)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the patch behind the last row."""

@@ -20,6 +20,7 @@ __all__ = ["MapSetting", "RidgeMap", "gram", "solve"]
 BOUND = 10.0  # standard deviations; beyond, a rollout counts as diverged
 MAX_ROWS = 20_000  # rows of a fit, evenly drawn: more change little and cost much
 MAX_CELLS = 30_000_000  # rows times random features, for memory
+EPSILON = 1e-6  # of the finite differences
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class MapSetting:
 
     Parameters
     ----------
-    kind : {"monomials", "fourier"}
+    kind : {"monomials", "fourier", "mixed"}
+        "mixed" takes both.
     delays, stride : int
         Delayed states, and samples between two of them.
     degree : int
@@ -77,10 +79,19 @@ class RidgeMap(nn.Module):
         self.setting, self.channels = setting, channels
         dim = setting.delays * channels
         frequencies = torch.zeros(0, dtype=torch.float64)
-        if setting.kind == "fourier":
+        if setting.kind != "monomials":
             frequencies = projection(dim, setting.n_features, setting.length_scale)
         self.register_buffer("projection", frequencies)
         self.register_buffer("weight", torch.zeros(0, dtype=torch.float64))
+
+    @classmethod
+    def of(cls, setting: MapSetting, channels: int, weight: Tensor, projection: Tensor) -> Self:
+        """Return the map of known weights."""
+        found = cls.__new__(cls)
+        nn.Module.__init__(found)
+        found.setting, found.channels = setting, channels
+        found.weight, found.projection = weight, projection
+        return found
 
     @property
     def reach(self) -> int:
@@ -96,7 +107,20 @@ class RidgeMap(nn.Module):
         """Return the features of delay vectors (..., delays * V)."""
         if self.setting.kind == "monomials":
             return monomials(delayed, self.setting.degree)
-        return fourier(delayed, self.projection)
+        waves = fourier(delayed, self.projection)
+        if self.setting.kind == "fourier":
+            return waves
+        return torch.cat([monomials(delayed, self.setting.degree), waves[..., 1:]], dim=-1)
+
+    def slope(self, delayed: Tensor) -> Tensor:
+        """Return the derivative of the step: (..., delays * V) -> (..., delays * V, V)."""
+        step = self.features(delayed) @ self.weight
+        columns = []
+        for column in range(delayed.shape[-1]):
+            moved = delayed.clone()
+            moved[..., column] += EPSILON
+            columns.append((self.features(moved) @ self.weight - step) / EPSILON)
+        return torch.stack(columns, dim=-2)
 
     def forward(self, history: Tensor) -> Tensor:
         """Return the state that follows (..., n, V), n at least the reach; newest last."""

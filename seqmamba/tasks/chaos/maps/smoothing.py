@@ -21,7 +21,6 @@ __all__ = ["smooth", "smooth_segments"]
 Array = NDArray[np.float64]
 
 ITERATIONS = 3
-EPSILON = 1e-6  # of the finite differences
 MAX_UNKNOWNS = 400  # per window
 WINDOW = 60  # rows per window of a long orbit
 AT_ONCE = 256
@@ -93,20 +92,14 @@ def _linearised(map_: RidgeMap, x: Tensor) -> tuple[Tensor, Tensor]:
     count = rows - s.reach
     ends = [s.reach - 1 - i * s.stride for i in range(s.delays)]
     delayed = torch.cat([x[:, e : e + count] for e in ends], dim=-1)  # (B, n, k V)
-    step = _step(map_, delayed)
+    step = map_.features(delayed) @ map_.weight
     defect = x[:, s.reach :] - delayed[..., :channels] - step
     slope = x.new_zeros(batch, count, channels, rows, channels)
     index, eye = torch.arange(count), torch.eye(channels, dtype=x.dtype)
     slope[:, index, :, index + s.reach, :] += eye
     slope[:, index, :, index + ends[0], :] -= eye
+    changes = map_.slope(delayed)  # (B, n, k V, V)
     for column in range(delayed.shape[-1]):
-        moved = delayed.clone()
-        moved[..., column] += EPSILON
-        change = (_step(map_, moved) - step) / EPSILON  # (B, n, V)
         lag, channel = divmod(column, channels)
-        slope[:, index, :, index + ends[lag], channel] -= change.transpose(0, 1)
+        slope[:, index, :, index + ends[lag], channel] -= changes[:, :, column].transpose(0, 1)
     return defect, slope.reshape(batch, count * channels, rows * channels)
-
-
-def _step(map_: RidgeMap, delayed: Tensor) -> Tensor:
-    return map_.features(delayed) @ map_.weight
