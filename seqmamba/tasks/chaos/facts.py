@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from seqmamba.datasets.samples import Info
 from seqmamba.datasets.trajectories import Trajectories
 from seqmamba.errors import ConfigError, DataError
-from seqmamba.metrics.chaos_dimension import lyapunov_rosenstein
+from seqmamba.metrics.chaos import lyapunov_rosenstein
 from seqmamba.tasks.chaos.embedding import suggest
 from seqmamba.tasks.chaos.windows import WindowShape
 

@@ -8,8 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from seqmamba.metrics.chaos_climate import dstsp_gmm, spectral_distance
-from seqmamba.metrics.chaos_dimension import correlation_dimension
+from seqmamba.metrics.chaos import correlation_dimension, dstsp_gmm, spectral_distance
 from seqmamba.reports import Page
 from seqmamba.tasks.chaos.answers import pictures
 from seqmamba.tasks.chaos.answers.exponents import kaplan_yorke, lyapunov_spectrum

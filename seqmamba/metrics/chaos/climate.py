@@ -91,7 +91,7 @@ def spectral_distance(truth: Any, generated: Any) -> float:
 def dh_paper(truth: Any, generated: Any) -> float:
     """Return the spectral distance of the paper's table, trajectories (M, H, V).
 
-    # sic: neither detrended nor smoothed, and the first 100 of H two-sided bins are compared
+    Sic: neither detrended nor smoothed, and the first 100 of H two-sided bins are compared
     without normalising again, so that equal spectra do not give 0.
     """
     distances = []

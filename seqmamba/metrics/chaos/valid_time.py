@@ -4,17 +4,21 @@
 single forecast holds for each start alone.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqmamba.errors import DataError
-from seqmamba.metrics.metric import Metric
 
-__all__ = ["METRICS", "nrmse_by_lead", "smape_by_lead", "valid_steps", "valid_steps_smape"]
-__all__ += ["valid_prediction_time"]
+__all__ = [
+    "nrmse_by_lead",
+    "paired",
+    "smape_by_lead",
+    "valid_prediction_time",
+    "valid_steps",
+    "valid_steps_smape",
+]
 
 Array = NDArray[np.float64]
 
@@ -38,7 +42,7 @@ def nrmse_by_lead(truth: Any, forecast: Any, scale: Any) -> Array:
     array (M, H)
         A forecast that is not finite counts as infinitely wrong.
     """
-    true, guess = _pair(truth, forecast)
+    true, guess = paired(truth, forecast)
     with np.errstate(over="ignore", invalid="ignore"):
         error = np.sqrt(np.mean(((guess - true) / np.asarray(scale)) ** 2, axis=-1))
     return np.where(np.isfinite(error), error, np.inf)
@@ -57,7 +61,7 @@ def smape_by_lead(truth: Any, forecast: Any) -> Array:
     >>> smape_by_lead([[[1.0], [1.0]]], [[[1.0], [3.0]]]).tolist()
     [[0.0, 50.0]]
     """
-    true, guess = _pair(truth, forecast)
+    true, guess = paired(truth, forecast)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         ratio = np.abs(true - guess) / (np.abs(true) + np.abs(guess))
     ratio = np.where(true == guess, 0.0, ratio)
@@ -117,7 +121,7 @@ def valid_prediction_time(
     >>> valid_prediction_time(truth, truth + 0.01)
     100.0
     """
-    true, guess = _pair(np.asarray(truth)[None], np.asarray(forecast)[None])
+    true, guess = paired(np.asarray(truth)[None], np.asarray(forecast)[None])
     spread = true[0].std(axis=0) if scale is None else np.asarray(scale)
     if not (spread > 0).all():
         channel = int(np.argmin(spread))
@@ -133,7 +137,14 @@ def _first_above(error: Array, threshold: float) -> Array:
     return steps
 
 
-def _pair(truth: Any, forecast: Any) -> tuple[Array, Array]:
+def paired(truth: Any, forecast: Any) -> tuple[Array, Array]:
+    """Return both as arrays (M, H, V).
+
+    Raises
+    ------
+    DataError
+        Shapes differ.
+    """
     true, guess = np.asarray(truth, np.float64), np.asarray(forecast, np.float64)
     if true.shape != guess.shape or true.ndim != 3:
         raise DataError(
@@ -141,55 +152,3 @@ def _pair(truth: Any, forecast: Any) -> tuple[Array, Array]:
             f"{guess.shape}."
         )
     return true, guess
-
-
-def _unscaled(truth: Any) -> Array:
-    spread: Array = np.asarray(truth, np.float64).std(axis=(0, 1))
-    return spread
-
-
-def _mean_steps(truth: Any, forecast: Any) -> float:
-    return float(valid_steps(truth, forecast, _unscaled(truth)).mean())
-
-
-def _median_steps(truth: Any, forecast: Any) -> float:
-    return float(np.median(valid_steps(truth, forecast, _unscaled(truth))))
-
-
-def _low_steps(truth: Any, forecast: Any) -> float:
-    return float(np.quantile(valid_steps(truth, forecast, _unscaled(truth)), 0.1))
-
-
-def _smape_steps(truth: Any, forecast: Any) -> float:
-    return float(valid_steps_smape(truth, forecast).mean())
-
-
-def _smape(truth: Any, forecast: Any) -> float:
-    return float(smape_by_lead(truth, forecast)[:, -1].mean())
-
-
-def _nrmse(truth: Any, forecast: Any) -> float:
-    return float(nrmse_by_lead(truth, forecast, _unscaled(truth)).mean())
-
-
-def _one_step(truth: Any, forecast: Any) -> float:
-    true, guess = _pair(truth, forecast)
-    return float(np.abs(true[:, 0] - guess[:, 0]).mean())
-
-
-def _diverged(truth: Any, forecast: Any) -> float:
-    return float((~np.isfinite(np.asarray(forecast))).any(axis=(1, 2)).sum())
-
-
-# Without the estimator, valid times are counted in steps and the truth itself gives the scale;
-# ``evaluate`` reports Lyapunov times, with the scale of the training part.
-METRICS: Mapping[str, Metric] = {
-    "vpt": Metric(_mean_steps, greater_is_better=True, unit="Lyapunov times"),
-    "vpt_median": Metric(_median_steps, greater_is_better=True, unit="Lyapunov times"),
-    "vpt_p10": Metric(_low_steps, greater_is_better=True, unit="Lyapunov times"),
-    "vpt_smape": Metric(_smape_steps, greater_is_better=True, unit="Lyapunov times"),
-    "one_step": Metric(_one_step, unit="user's"),
-    "nrmse": Metric(_nrmse, unit="standard deviations"),
-    "smape": Metric(_smape, unit="%"),
-    "diverged": Metric(_diverged, unit="rollouts"),
-}
