@@ -57,6 +57,8 @@ class BackendLimits:
         reason = backends()[self.backend]
         if reason is not None:
             pytest.skip(f"back-end {self.backend!r}: {reason}")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            pytest.skip("no CUDA device")
 
     def scan(self, case: ScanCase, shape: tuple[int, int, int, int], **kw: Any) -> dict[str, Any]:
         """Return arguments of a scan on the device of this contract."""
