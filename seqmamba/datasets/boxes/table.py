@@ -73,6 +73,24 @@ def check_boxes(
     DataError
         A column is missing or of a wrong type; in strict mode also for an invalid row.
     """
+    table = _typed(_filled(table, source, sequence), source)
+    rows = np.arange(1, len(table) + 1) if lines is None else lines
+    word, dropped = "row" if lines is None else "line", 0
+    for find, error in ((_invalid, _row_error), (_twins, _twin_error)):
+        bad = find(table)
+        if not len(bad):
+            continue
+        if on_error == "raise":
+            raise error(table, bad[0], f"{source}, {word} {rows[bad[0]]}", len(bad))
+        table = table.filter(~pl.int_range(pl.len()).is_in(bad))
+        rows, dropped = np.delete(rows, bad), dropped + len(bad)
+    extra = [name for name in table.columns if name not in COLUMNS]
+    table = table.select(*COLUMNS, *extra).sort("sequence", "frame", maintain_order=True)
+    return table, dropped
+
+
+def _filled(table: pl.DataFrame, source: str, sequence: str | None) -> pl.DataFrame:
+    """Add the columns that may be missing; name one that may not."""
     missing = [name for name in ("frame", *BOX) if name not in table.columns]
     if missing:
         raise DataError(
@@ -81,28 +99,10 @@ def check_boxes(
             column=missing[0],
             where=source,
         )
-    filled = {**_DEFAULTS, "sequence": sequence or "video"}
-    table = table.with_columns(
-        pl.lit(value).alias(name) for name, value in filled.items() if name not in table.columns
+    values = {**_DEFAULTS, "sequence": sequence or "video"}
+    return table.with_columns(
+        pl.lit(value).alias(name) for name, value in values.items() if name not in table.columns
     )
-    table = _typed(table, source)
-    rows = np.arange(1, len(table) + 1) if lines is None else lines
-    word = "row" if lines is None else "line"
-    bad = _invalid(table)
-    dropped = len(bad)
-    if dropped and on_error == "raise":
-        raise _row_error(table, bad[0], f"{source}, {word} {rows[bad[0]]}", dropped)
-    if dropped:
-        table = table.filter(~pl.int_range(pl.len()).is_in(bad))
-        rows = np.delete(rows, bad)
-    twins = _twins(table)
-    if len(twins) and on_error == "raise":
-        raise _twin_error(table, twins[0], f"{source}, {word} {rows[twins[0]]}", len(twins))
-    if len(twins):
-        table = table.filter(~pl.int_range(pl.len()).is_in(twins))
-    extra = [name for name in table.columns if name not in COLUMNS]
-    table = table.select(*COLUMNS, *extra).sort("sequence", "frame", maintain_order=True)
-    return table, dropped + len(twins)
 
 
 def _typed(table: pl.DataFrame, source: str) -> pl.DataFrame:

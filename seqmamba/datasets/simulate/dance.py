@@ -105,6 +105,16 @@ def make_dancers(
     if kind == "linear":
         inside = np.all((centre > 0) & (centre < (width, height)), axis=-1)
         inside = np.logical_and.accumulate(inside, axis=0)  # who has left does not come back
+    return _table(name, centre, size, inside)
+
+
+def dance_demo(seed: int = 0) -> tuple[Tables, Tables]:
+    """Return tracks and detections of 4 videos to learn from and of 2 others to score on."""
+    return dancers(4, seed=seed + 100, n_frames=150), dancers(2, seed=seed, n_frames=150)
+
+
+def _table(name: str, centre: Array, size: Array, inside: NDArray[np.bool_]) -> pl.DataFrame:
+    """Return one row per object and frame in which it is there: (T, n, 2), (T, n, 2), (T, n)."""
     frame, dancer = np.nonzero(inside)
     corner = (centre - size / 2)[frame, dancer]
     return pl.DataFrame(
@@ -120,11 +130,6 @@ def make_dancers(
             "class_id": np.zeros(len(frame), np.int64),
         }
     )
-
-
-def dance_demo(seed: int = 0) -> tuple[Tables, Tables]:
-    """Return tracks and detections of 4 videos to learn from and of 2 others to score on."""
-    return dancers(4, seed=seed + 100, n_frames=150), dancers(2, seed=seed, n_frames=150)
 
 
 def _dance(

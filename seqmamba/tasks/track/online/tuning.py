@@ -66,8 +66,7 @@ def tune_trackers(
             if test is not None:
                 there = _scores(_draw(trial, name, motion, association), *test)
                 row |= {f"test_{metric}": value for metric, value in there.items()}
-            found = ", ".join(f"{k}={_short(v)}" for k, v in trial.params.items())
-            rows.append({**row, "params": found})
+            rows.append({**row, "params": _spell(trial.params)})
     return pl.DataFrame(rows)
 
 
@@ -137,5 +136,7 @@ def _scores(settings: dict[str, Any], truth: pl.DataFrame, detections: pl.DataFr
     return {name: last[name] for name in ("HOTA", "AssA", "IDF1", "switches")}
 
 
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _spell(params: Mapping[str, Any]) -> str:
+    """Return name=value, name=value."""
+    short = {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in params.items()}
+    return ", ".join(f"{name}={value}" for name, value in short.items())
