@@ -20,7 +20,10 @@ _BUT_ASPECT = np.array([1.0, 1.0, 0.0, 1.0])
 
 
 class Form(Protocol):
-    """Coordinates of a box and the variances of their filter; all arrays are (N, 4)."""
+    """Coordinates of a box and the variances of their filter.
+
+    All arrays are (N, 4); variances may also be of a shape that is broadcast to it.
+    """
 
     def measure(self, boxes: Array) -> Array:
         """Turn corners into coordinates."""
@@ -123,11 +126,11 @@ class Xyxy:
 
     def process(self, x: Array) -> tuple[Array, Array]:
         """Return the process variances per frame."""
-        return np.full_like(x, self.qp), np.full_like(x, self.qv)
+        return np.array(self.qp), np.array(self.qv)
 
     def noise(self, x: Array) -> Array:
         """Return the measurement variances."""
-        return np.full_like(x, self.r)
+        return np.array(self.r)
 
     def steady(self, x: Array, v: Array, dt: float, lost: NDArray[np.bool_] | None) -> Array:
         """Return the velocities as they are."""
@@ -191,4 +194,4 @@ def _squares(spread: Array, aspect: float) -> Array:
 
 
 def _rows(x: Array, values: tuple[float, ...]) -> Array:
-    return np.broadcast_to(np.array(values), x.shape).copy()
+    return np.broadcast_to(np.array(values), x.shape)

@@ -34,7 +34,7 @@ def _states(golden: dict[str, Any], form: str) -> tuple[np.ndarray, np.ndarray, 
         if t % 20 == 19 or t == len(boxes) - 1:
             x.append(np.hstack([motion.position, motion.velocity]))
             diagonal.append(np.hstack([motion.spread, motion.drift]))
-            cross.append(motion.cross)
+            cross.append(motion.cross.copy())
     return np.array(x), np.array(diagonal), np.array(cross)
 
 
