@@ -67,7 +67,8 @@ class MotionPredictor(MotionVerbs, MotionParameters, BaseEstimator):
             self.fps_ = self.fps
             self.unit_ = self._unit(windows)
             self._clean = seen is None
-        return windows.with_scale(self.scale, self.unit_)
+        confident = self.confidence and seen is not None
+        return windows.with_settings(self.scale, self.unit_, confident=confident)
 
     def _unit(self, windows: TrackWindows) -> tuple[float, ...]:
         if self.scale == "image":
@@ -88,6 +89,7 @@ class MotionPredictor(MotionVerbs, MotionParameters, BaseEstimator):
             self._scale(info),
             preset=ENCODERS[self.profile],
             **size,
+            confident=info.extra["confident"],
             dropout=self.dropout,
             backend=self.backend,
         )

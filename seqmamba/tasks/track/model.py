@@ -1,6 +1,5 @@
 """The motion network: the last q offsets of an object to its next one."""
 
-from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -10,9 +9,10 @@ from seqmamba.datasets.samples import Batch
 from seqmamba.nn import Encoder, MeanPool
 from seqmamba.tasks.track.histories.offsets import LIMIT, SMALLEST_PX
 
-__all__ = ["MotionNet", "Scale", "ScaleName", "rollout"]
+__all__ = ["MotionNet", "Scale", "ScaleName", "confidence", "rollout"]
 
 ScaleName = Literal["box", "image", "std"]
+USUAL, SPREAD = 0.8, 0.2  # of confidences, to bring them to the size of the offsets
 SMALLEST = 0.1  # of the last size: a prediction never shrinks a box below it
 
 
@@ -64,6 +64,8 @@ class MotionNet(nn.Module):
     d_model, n_layers, d_state : int
     residual : bool
         Carry the input of a layer around its scans; the paper does not.
+    confident : bool
+        Read how sure the detector was of each box beside its offset; the paper does not.
     backend : str
     """
 
@@ -77,12 +79,13 @@ class MotionNet(nn.Module):
         n_layers: int,
         d_state: int,
         residual: bool = False,
+        confident: bool = False,
         dropout: float = 0.0,
         backend: str = "auto",
     ) -> None:
         super().__init__()
-        self.scale = scale
-        self.embed = nn.Linear(channels, d_model)
+        self.scale, self.confident = scale, confident
+        self.embed = nn.Linear(channels + confident, d_model)
         self.encoder = Encoder.preset(
             preset,
             d_model=d_model,
@@ -105,22 +108,32 @@ class MotionNet(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the next offset in scaled units: (B, C)."""
-        h = self.embed(self.scale.offsets(batch.x))  # (B, q, D)
-        h = self.pool(self.encoder(h))  # (B, D)
+        h = self.scale.offsets(batch.x)  # (B, q, C)
+        if self.confident:
+            sure = (confidence(batch)[:, 1:, None] - USUAL) / SPREAD
+            h = torch.cat([h, sure], dim=-1)  # (B, q, C + 1)
+        h = self.pool(self.encoder(self.embed(h)))  # (B, D)
         offset: Tensor = self.out(self.activation(self.hidden(h)))
         return offset
 
 
+def confidence(batch: Batch) -> Tensor:
+    """Return how sure the detector was of each box of a history, 1 if unknown: (B, q + 1)."""
+    sure = batch.extra.get("confidence")
+    return batch.x.new_ones(batch.x.shape[:2]) if sure is None else sure
+
+
 def rollout(net: Any, scale: Scale, batch: Batch, h: int) -> Tensor:
     """Feed the predictions back for ``h`` steps: (B, q + 1, C) -> (B, h, C) boxes."""
-    x, steps = batch.x, []
+    x, sure, steps = batch.x, confidence(batch), []
     for _ in range(h):
         last = x[:, -1]
         # without the limit one wild size is the unit of the next offset, and so on
-        offset = torch.clamp(net(replace(batch, x=x)), -LIMIT, LIMIT)
+        offset = torch.clamp(net(Batch(x=x, extra={"confidence": sure})), -LIMIT, LIMIT)
         box = last + offset * scale(last)
         if box.shape[-1] == 4:
             box = torch.cat([box[:, :2], torch.maximum(box[:, 2:], SMALLEST * last[:, 2:])], dim=1)
         x = torch.cat([x[:, 1:], box[:, None]], dim=1)
+        sure = torch.cat([sure[:, 1:], torch.zeros_like(sure[:, :1])], dim=1)
         steps.append(box)
     return torch.stack(steps, dim=1)

@@ -49,6 +49,7 @@ class MotionParameters:
     noise_level: float = param(1.0, "factor on the jitter", low=0, high=5, search=Uniform(0.5, 2.0))
     gap_probability: float = param(0.3, "gaps", low=0, high=1, search=Uniform(0.0, 0.5))
     flip: bool = param(True, "mirror half of the histories")
+    confidence: bool = param(True, "read the confidence of detections, where fit is given some")
     horizon_train: int = param(3, "steps of the loss", low=1, high=50, search=Choice(1, 3, 5))
     giou_weight: float = param(0.0, "weight of 1 - GIoU in the loss", low=0)
     stride: int = param(1, "rows between two windows", low=1, group="data")

@@ -285,6 +285,11 @@ def test_tracks_without_pairs_of_frames_are_refused(tables: Tables) -> None:
         MotionPredictor(**TINY).fit(sparse)
 
 
+def test_detections_without_boxes_are_refused(tables: Tables) -> None:
+    with pytest.raises(DataError, match="detections hold no boxes"):
+        MotionPredictor(**TINY).fit(tables[0], tables[1].clear())
+
+
 def test_videos_are_never_cut_between_training_and_validation(tables: Tables) -> None:
     windows: Any = MotionPredictor(**TINY)._read(tables[0], None, True)
 
@@ -306,12 +311,43 @@ def test_own_videos_can_be_held_out(tables: Tables) -> None:
     assert given.history_.best == pytest.approx(alone.history_.best)
 
 
+def test_confidence_is_read_where_it_was_learned(tables: Tables) -> None:
+    doubtful = tables[0].with_columns(confidence=pl.lit(0.3))
+    sees, alone, blind = (
+        MotionPredictor(**TINY, anchor=None, confidence=confidence).fit(*given)
+        for given, confidence in ((tables, True), (tables[:1], True), (tables, False))
+    )
+
+    moved = [not m.predict(tables[0]).equals(m.predict(doubtful)) for m in (sees, alone, blind)]
+
+    assert moved == [True, False, False]
+
+
+@pytest.mark.slow
+def test_confidence_tells_how_far_to_trust_a_box() -> None:
+    rng = np.random.default_rng(0)
+    frame, walker = (x.ravel() for x in np.mgrid[1:121, 0:12])
+    x = 400.0 * walker + 60 * np.sin(frame / 8 + walker)
+    truth = pl.DataFrame({"frame": frame, "track_id": walker, "x1": x, "y1": 0 * x})
+    truth = truth.with_columns(x2=pl.col("x1") + 60, y2=pl.col("y1") + 120)
+    blurred = rng.random(len(x)) < 0.3
+    jitter = rng.normal(0, np.where(blurred, 8.0, 0.5))
+    seen = truth.with_columns(pl.col("x1", "x2") + jitter, track_id=pl.lit(-1)).with_columns(
+        confidence=pl.Series(np.where(blurred, 0.3, 0.9))
+    )
+    settings = {**TINY, "max_epochs": 8, "patience": None, "horizon_train": 1}
+
+    sees, blind = (
+        MotionPredictor(**settings, confidence=c).fit(truth, seen) for c in (True, False)
+    )
+
+    assert sees.score(truth, seen) > 0.9 * blind.score(truth, seen)  # scores are negative errors
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_learned_motion_beats_kalman_on_dancers(seed: int) -> None:
-    model = MotionPredictor(
-        d_model=32, n_layers=2, d_state=8, horizon_train=3, max_minutes=2, random_state=seed
-    )
+    model = MotionPredictor(stride=3, max_epochs=8, random_state=seed)
     model.fit(*simulate.dancers(6, seed=100 + 10 * seed))
 
     table = model.evaluate(*simulate.dancers(4, seed=seed), association="mambatrack")
@@ -324,7 +360,7 @@ def test_learned_motion_beats_kalman_on_dancers(seed: int) -> None:
 
 @pytest.mark.slow
 def test_learned_motion_loses_nothing_on_straight_lines() -> None:
-    model = MotionPredictor(d_model=32, n_layers=2, d_state=8, max_minutes=2, random_state=0)
+    model = MotionPredictor(stride=3, max_epochs=4, random_state=0)
     model.fit(*simulate.dancers(6, seed=100, kind="linear"))
 
     table = model.evaluate(*simulate.dancers(6, seed=0, kind="linear"))

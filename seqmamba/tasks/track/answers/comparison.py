@@ -15,6 +15,7 @@ from seqmamba.metrics.tracking import METRICS, STEPS
 from seqmamba.params import nearest
 from seqmamba.tasks.track.answers.forecast import collect, step_scores
 from seqmamba.tasks.track.histories.windows import TrackWindows
+from seqmamba.tasks.track.model import confidence
 from seqmamba.tasks.track.motion.model import MotionModel
 from seqmamba.tasks.track.online.tables import score_tables
 from seqmamba.tasks.track.online.tracker import Tracker
@@ -96,12 +97,12 @@ def _forecaster(motion: MotionModel) -> Callable[[Batch], torch.Tensor]:
 
     def predict(batch: Batch) -> torch.Tensor:
         history = to_corners(batch.x.double().numpy())
-        rows, scores = np.arange(len(history)), np.ones(len(history))
+        rows, scores = np.arange(len(history)), confidence(batch).double().numpy()
         motion.reset()
-        motion.initiate(history[:, 0], scores)
-        for box in history[:, 1:].swapaxes(0, 1):
+        motion.initiate(history[:, 0], scores[:, 0])
+        for step in range(1, history.shape[1]):
             motion.predict()
-            motion.update(rows, box, scores)
+            motion.update(rows, history[:, step], scores[:, step])
         return torch.from_numpy(to_centre(motion.predict_horizon(max(STEPS))))
 
     return predict

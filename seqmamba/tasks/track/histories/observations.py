@@ -5,6 +5,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seqmamba.datasets.boxes.table import BOX, to_centre
+from seqmamba.errors import DataError
 from seqmamba.tasks.track.online.assignment import assign, candidates
 
 __all__ = ["match_detections", "observe"]
@@ -15,7 +16,7 @@ SAME_OBJECT = 0.5  # IoU from which a detection is that of a track
 
 def observe(
     tracks: pl.DataFrame, detections: pl.DataFrame, first: Rows
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], Rows]:
+) -> tuple[NDArray[np.float64], Rows, Rows]:
     """Replace the boxes of tracks by the detections that match them.
 
     Parameters
@@ -30,11 +31,18 @@ def observe(
     seen : array (R, 4)
         ``cx, cy, w, h``; between two detections of a run a straight line, after the last one its
         box.
-    real : bool array (R,)
-        True where there is a detection.
+    match : int array (R,)
+        Row of the detection, -1 where there is none.
     first : int array (R,)
         First row with a detection, in each run.
+
+    Raises
+    ------
+    DataError
+        There are no detections at all.
     """
+    if not len(detections):
+        raise DataError("the detections hold no boxes; leave them out to learn from tracks alone.")
     match = match_detections(tracks, detections)
     real = match >= 0
     boxes = to_centre(detections.select(BOX).to_numpy())
@@ -55,7 +63,7 @@ def observe(
     begun = np.where(real, rows, len(rows))
     first_seen = np.minimum.reduceat(begun, np.unique(first)) if len(rows) else begun
     first_seen = np.repeat(first_seen, np.diff(np.append(np.unique(first), len(rows))))
-    return seen, real, np.minimum(np.maximum(first_seen, first), rows)
+    return seen, match, np.minimum(np.maximum(first_seen, first), rows)
 
 
 def match_detections(tracks: pl.DataFrame, detections: pl.DataFrame) -> Rows:

@@ -35,6 +35,8 @@ class TrackWindows:
         Boxes ``cx, cy, w, h`` (C = 4) or points (C = 2) that are to be predicted.
     seen : array (R, C)
         Those of the history: the same, or what a detector saw of them.
+    confidence : array (R,)
+        How sure the detector was of ``seen``; 0 where it saw nothing.
     first, last : int array (R,)
         First and last row of the run of each row; the run begins where it was first seen.
     sequence : int array (R,)
@@ -45,12 +47,15 @@ class TrackWindows:
         Offsets in a history; steps ahead.
     scale, unit : str, tuple of C floats
         Unit of the offsets; see :class:`seqmamba.tasks.track.model.Scale`.
+    confident : bool
+        Whether a network is to read the confidence.
     columns : tuple of str
         Names of the values in the table.
     """
 
     truth: Array
     seen: Array
+    confidence: Array
     first: Rows
     last: Rows
     sequence: Rows
@@ -59,6 +64,7 @@ class TrackWindows:
     h: int
     scale: str = "box"
     unit: tuple[float, ...] = ()
+    confident: bool = False
     columns: tuple[str, ...] = BOX
 
     @classmethod
@@ -97,9 +103,11 @@ class TrackWindows:
         sequence = tracks["sequence"].rank("dense").to_numpy().astype(np.int64)
         first, last = _runs(sequence, tracks["track_id"].to_numpy(), tracks["frame"].to_numpy())
         rows = np.arange(len(truth))
-        seen, real = truth, np.ones(len(truth), bool)
+        seen, confidence, real = truth, _confidence(tracks), np.ones(len(truth), bool)
         if detections is not None:
-            seen, real, first = observe(tracks, detections, first)
+            seen, match, first = observe(tracks, detections, first)
+            real = match >= 0
+            confidence = np.where(real, _confidence(detections)[match], 0.0)
         origins = np.flatnonzero(real & (rows < last))[::stride]
         if not len(origins):
             raise DataError(
@@ -108,7 +116,7 @@ class TrackWindows:
                 column="frame",
             )
         names = tuple(columns)
-        return cls(truth, seen, first, last, sequence, origins, q, h, columns=names)
+        return cls(truth, seen, confidence, first, last, sequence, origins, q, h, columns=names)
 
     @classmethod
     def for_forecast(
@@ -123,7 +131,7 @@ class TrackWindows:
         ends = np.ones(len(rows), bool)
         ends[:-1] = (np.diff(sequence) != 0) | (np.diff(track) != 0)
         origins = rows[ends] if last_only else rows
-        return cls(truth, truth, first, last, sequence, origins, q, 1)
+        return cls(truth, truth, _confidence(tracks), first, last, sequence, origins, q, 1)
 
     @property
     def info(self) -> Info:
@@ -134,12 +142,16 @@ class TrackWindows:
             length=(2, self.q + 1),
             n_outputs=channels,
             feature_names=self.columns,
-            extra={"scale": self.scale, "unit": list(self.unit)},
+            extra={
+                "scale": self.scale,
+                "unit": list(self.unit),
+                "confident": self.confident,
+            },
         )
 
-    def with_scale(self, scale: str, unit: Sequence[float]) -> Self:
-        """Return the same windows with another unit of the offsets."""
-        return replace(self, scale=scale, unit=tuple(unit))
+    def with_settings(self, scale: str, unit: Sequence[float], *, confident: bool) -> Self:
+        """Return the same windows with another unit of the offsets, to be read otherwise."""
+        return replace(self, scale=scale, unit=tuple(unit), confident=confident)
 
     def offset_std(self) -> tuple[float, ...]:
         """Return the standard deviation of the offsets within runs, per channel; at least 1e-9."""
@@ -151,7 +163,10 @@ class TrackWindows:
         return len(self.origins)
 
     def batch(self, indices: NDArray[np.int64]) -> Batch:
-        """Return x (B, q + 1, C) seen, y (B, h, C) to come, extra ``known`` (B, h).
+        """Return x (B, q + 1, C) seen, y (B, h, C) to come, and more.
+
+        Extra: ``known`` (B, h) says which boxes to come are there, ``confidence`` (B, q + 1) how
+        sure the detector was of those seen.
 
         Positions are relative to the last one seen, so that float32 is fine enough everywhere.
         """
@@ -167,7 +182,10 @@ class TrackWindows:
         return Batch(
             x=torch.from_numpy(x.astype(np.float32)),
             y=torch.from_numpy(y.astype(np.float32)),
-            extra={"known": torch.from_numpy(known)},
+            extra={
+                "known": torch.from_numpy(known),
+                "confidence": torch.from_numpy(self.confidence[past].astype(np.float32)),
+            },
         )
 
     def split(self, held_out: float | int) -> tuple["TrackWindows", "TrackWindows"]:
@@ -196,6 +214,13 @@ def read_tracks(source: Any, columns: Sequence[str] = BOX) -> pl.DataFrame:
     if tuple(columns) == BOX:
         return read_boxes(source)
     return read_points(source, columns)
+
+
+def _confidence(table: pl.DataFrame) -> Array:
+    """Return how sure the source was of each row: (R,); 1 where it does not say."""
+    if "confidence" not in table.columns:
+        return np.ones(len(table))
+    return table["confidence"].to_numpy().astype(np.float64)
 
 
 def _runs(sequence: Rows, track: Rows, frame: Rows) -> tuple[Rows, Rows]:

@@ -50,6 +50,7 @@ class HistoryMotion(ArrayState):
 
     _shapes: Mapping[str, tuple[int, ...]]
     history: NDArray[np.float64]
+    sure: NDArray[np.float64]
     last: NDArray[np.float64]
     gap: NDArray[np.float64]
 
@@ -57,24 +58,30 @@ class HistoryMotion(ArrayState):
         self, q: int, *, damping: float = 0.95, repair: bool = True, common: bool = True
     ) -> None:
         self.q, self.damping, self.repair, self.common = q, damping, repair, common
-        self._shapes = {"history": (q + 1, 4), "last": (4,), "gap": ()}
+        self._shapes = {"history": (q + 1, 4), "sure": (q + 1,), "last": (4,), "gap": ()}
         self.reset()
 
-    def next_offset(self, history: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the offset of the next box in pixels: (N, q + 1, 4) -> (N, 4)."""
+    def next_offset(
+        self, history: NDArray[np.float64], sure: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the offset of the next box in pixels: (N, q + 1, 4), (N, q + 1) -> (N, 4).
+
+        ``sure`` is the confidence of each box, 0 for those that the model made itself.
+        """
         raise TypeError(f"{type(self).__name__} must define next_offset(history)")
 
     def initiate(self, boxes: Boxes, scores: NDArray[np.float64]) -> None:
         """Append one row per box."""
         last = to_centre(boxes)
         history = np.repeat(last[:, None], self.q + 1, axis=1)
-        self._append(history=history, last=last, gap=np.zeros(len(boxes)))
+        sure = np.repeat(scores[:, None], self.q + 1, axis=1)
+        self._append(history=history, sure=sure, last=last, gap=np.zeros(len(boxes)))
 
     def predict(self, dt: float = 1.0, lost: NDArray[np.bool_] | None = None) -> Boxes:
         """Append the predicted box to all histories, ``dt`` times."""
         for _ in range(max(1, round(dt))):
             self.gap = self.gap + 1
-            self.history = self._advanced(self.history, self.gap)
+            self.history, self.sure = self._advanced(self.history, self.sure, self.gap)
         return to_corners(self.history[:, -1])
 
     def update(self, rows: Rows, boxes: Boxes, scores: NDArray[np.float64]) -> None:
@@ -83,6 +90,7 @@ class HistoryMotion(ArrayState):
         if self.common:
             self._share(rows, found[:, :2])
         self.history[rows, -1] = found
+        self.sure[rows, -1] = scores
         if self.repair:
             broken = self.gap[rows] > 1
             self._mend(rows[broken], found[broken])
@@ -91,20 +99,21 @@ class HistoryMotion(ArrayState):
 
     def predict_horizon(self, h: int) -> Boxes:
         """Feed the predictions back for ``h`` frames: (N, h, 4)."""
-        history, gap, steps = self.history, self.gap, []
+        history, sure, gap, steps = self.history, self.sure, self.gap, []
         for _ in range(h):
             gap = gap + 1
-            history = self._advanced(history, gap)
+            history, sure = self._advanced(history, sure, gap)
             steps.append(to_corners(history[:, -1]))
         return np.stack(steps, axis=1) if steps else np.zeros((len(self), 0, 4))
 
     def _advanced(
-        self, history: NDArray[np.float64], gap: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+        self, history: NDArray[np.float64], sure: NDArray[np.float64], gap: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Append the predicted box to histories, and that it was not seen."""
         if not len(history):
-            return history
+            return history, sure
         last = history[:, -1]
-        offset = self.next_offset(history)
+        offset = self.next_offset(history, sure)
         # the own motion of a hidden object fades, that of the camera does not
         camera = _common(offset[gap == 1, :2]) if self.common else np.zeros(2)
         fading = (self.damping ** (gap - 1))[:, None]
@@ -113,7 +122,8 @@ class HistoryMotion(ArrayState):
         offset[gap > FROZEN_AFTER, 2:] = 0.0
         box = last + offset
         box[:, 2:] = np.maximum(box[:, 2:], SMALLEST * last[:, 2:])
-        return np.concatenate([history[:, 1:], box[:, None]], axis=1)
+        history = np.concatenate([history[:, 1:], box[:, None]], axis=1)
+        return history, np.column_stack([sure[:, 1:], np.zeros(len(sure))])
 
     def _share(self, rows: Rows, found: NDArray[np.float64]) -> None:
         """Move the tracks that were not found by the common error of the others."""

@@ -31,13 +31,16 @@ class MTPMotion(HistoryMotion):
         self.device = next(net.parameters()).device
         super().__init__(q, **settings)
 
-    def next_offset(self, history: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the offset of the next box in pixels: (N, q + 1, 4) -> (N, 4)."""
+    def next_offset(
+        self, history: NDArray[np.float64], sure: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the offset of the next box in pixels: (N, q + 1, 4), (N, q + 1) -> (N, 4)."""
         x = history.copy()
         x[..., :2] -= history[:, -1:, :2]  # float32 is finest around the last box
         with torch.inference_mode():
             boxes = torch.from_numpy(x.astype(np.float32)).to(self.device)
-            offset = torch.clamp(self.net(Batch(x=boxes)), -LIMIT, LIMIT)
+            seen = {"confidence": torch.from_numpy(sure.astype(np.float32)).to(self.device)}
+            offset = torch.clamp(self.net(Batch(x=boxes, extra=seen)), -LIMIT, LIMIT)
             offset = offset * self.scale(boxes[:, -1])
         out: NDArray[np.float64] = offset.cpu().double().numpy()
         return out

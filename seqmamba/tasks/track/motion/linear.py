@@ -33,8 +33,10 @@ class LinearARMotion(HistoryMotion):
             (len(self.weights) - 1) // 4, damping=damping, repair=repair, common=common
         )
 
-    def next_offset(self, history: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the offset of the next box in pixels: (N, q + 1, 4) -> (N, 4)."""
+    def next_offset(
+        self, history: NDArray[np.float64], sure: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the offset of the next box in pixels: (N, q + 1, 4), (N, q + 1) -> (N, 4)."""
         scale = box_scale(history[:, -1])[:, None]
         x = scaled_offsets(history, scale[:, None]).reshape(len(history), -1)
         offset: NDArray[np.float64] = (x @ self.weights[:-1] + self.weights[-1]) * scale

@@ -51,6 +51,19 @@ def test_detections_make_the_history_and_truth_the_future() -> None:
     assert batch.y[:, 0, 0].tolist() == [9, 9, 9]
 
 
+def test_confidence_comes_from_the_detections() -> None:
+    truth = _line([1, 2, 3, 4, 5])
+    seen = truth.filter(pl.col("frame") != 3).with_columns(
+        confidence=pl.Series([0.9, 0.8, 0.7, 0.6]), track_id=pl.lit(-1)
+    )
+
+    windows = TrackWindows.from_table(truth, q=3, detections=seen)
+    sure = windows.batch(np.arange(len(windows))).extra["confidence"].numpy()
+
+    expected = [[0.9, 0.9, 0.9, 0.9], [0.9, 0.9, 0.9, 0.8], [0.9, 0.8, 0.0, 0.7]]
+    np.testing.assert_allclose(sure, expected, rtol=1e-6)  # frame 3 was not seen
+
+
 def test_one_video_is_split_in_time() -> None:
     windows = TrackWindows.from_table(_line(list(range(1, 102))), q=3)
 

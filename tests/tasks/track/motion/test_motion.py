@@ -46,6 +46,16 @@ def test_rows_are_kept_apart(name: str) -> None:
     np.testing.assert_allclose(both.predict(), alone.predict())
 
 
+def test_own_predictions_are_known_as_such() -> None:
+    model = _velocity(q=3)
+    model.initiate(np.concatenate([ONE, TWO]), np.array([0.9, 0.8]))
+
+    model.predict(1.0, np.zeros(2, bool))
+    model.update(np.array([1]), TWO, np.array([0.7]))
+
+    assert model.sure.tolist() == [[0.9, 0.9, 0.9, 0.0], [0.8, 0.8, 0.8, 0.7]]
+
+
 @ALL
 def test_horizon_changes_no_state(name: str) -> None:
     model = motion_model(name)
