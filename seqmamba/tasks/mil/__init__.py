@@ -14,6 +14,7 @@ TASK = Task(
     demo_params={
         "d_model": 32,
         "n_layers": 1,
+        "n_members": 1,
         "d_state": 8,
         "max_epochs": 8,
         "batch_size": 8,

@@ -16,6 +16,7 @@ from seqmamba.datasets.bags.read import BagSource, read_bags
 from seqmamba.datasets.samples import Batch, Info, Samples
 from seqmamba.errors import DataError
 from seqmamba.tasks.mil.data import BagSamples, FeatureScale, row_length
+from seqmamba.tasks.mil.net.ensemble import BagEnsemble
 from seqmamba.tasks.mil.net.model import BagNet, Pooled
 from seqmamba.tasks.mil.parameters import BagParameters
 from seqmamba.train.settings import Settings
@@ -33,6 +34,7 @@ class BagEstimator(BagParameters):
     _state_names: ClassVar[tuple[str, ...]] = (
         "d_model_",
         "n_layers_",
+        "n_members_",
         "rate_",
         "instance_noise_",
     )
@@ -76,13 +78,45 @@ class BagEstimator(BagParameters):
         if self._scale is not None:
             mean, spread = self._scale.mean, self._scale.spread
             scale = torch.from_numpy(mean).float(), torch.from_numpy(spread).float()
-        return BagNet(info.channels, info.n_outputs, self._net_settings(), scale)
+        settings = self._net_settings()
+        nets = [
+            BagNet(info.channels, info.n_outputs, settings, scale) for _ in range(self.n_members_)
+        ]
+        return nets[0] if len(nets) == 1 else BagEnsemble(nets)
 
     @property
     def _scale(self) -> FeatureScale | None:
         """Of the training bags; a loaded network brings it along as buffers."""
         found: FeatureScale | None = getattr(self, "_feature_scale", None)
         return found
+
+    def _parts(self, samples: Samples, eval_set: Any, tables: Any) -> tuple[Any, Any]:
+        self.n_members_ = self._members(len(samples))
+        return super()._parts(samples, eval_set, tables)
+
+    def _split(self, samples: Samples) -> tuple[Samples, Samples | None]:
+        """Cut off the validation part, or let each network of an ensemble leave out another."""
+        if self.val_size is not None or self.n_members_ == 1:
+            return super()._split(samples)
+        assert isinstance(samples, BagSamples)
+        crossed = samples.crossed(self.n_members_)
+        return crossed, crossed
+
+    def _judged(self, net: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return logits (R, K), and of which bag of the batch each row is: (R,).
+
+        Where bags are dealt to folds, a network learns from all folds but its own, and is judged
+        on that: validation is then by all bags.
+        """
+        fold = batch.extra.get("fold")
+        if fold is None:
+            logits: Tensor = net(batch)
+            return logits, torch.arange(len(logits), device=logits.device)
+        assert isinstance(net, BagEnsemble)
+        each = net.each(batch)  # (B, M, K)
+        own = fold[:, None] == torch.arange(each.shape[1], device=fold.device)
+        chosen = ~own if net.training else own
+        return each[chosen], chosen.nonzero()[:, 0]
 
     def _prepare(self, train: Samples, valid: Samples | None) -> None:
         """Resolve what depends on the training bags, then build."""
@@ -114,7 +148,7 @@ class BagEstimator(BagParameters):
     def _walk(self, samples: BagSamples) -> Iterator[tuple[NDArray[np.int64], Pooled, Batch]]:
         """Give the network's view of all bags in groups: numbers, result, batch."""
         net = self.net_
-        assert isinstance(net, BagNet)
+        assert isinstance(net, BagNet | BagEnsemble)
         device = next(net.parameters()).device
         step = sized_steps(samples.lengths, self.max_tokens_per_batch)
         with self._threads(), torch.inference_mode():
@@ -131,10 +165,17 @@ class BagEstimator(BagParameters):
             out[torch.from_numpy(rows)] = pooled.logits.float().cpu()
         return out
 
+    def _held_out_logits(self, samples: BagSamples) -> Tensor:
+        """Return logits of validation bags, each by networks that did not learn from it: (n, K)."""
+        step = sized_steps(samples.lengths, self.max_tokens_per_batch)
+        return self._outputs(
+            samples, batch_size=step, forward=lambda net, batch: self._judged(net, batch)[0]
+        )
+
     def transform(self, X: Any) -> NDArray[np.float32]:
-        """Return the embedding z of each bag: (n, d_model)."""
+        """Return the embedding z of each bag: (n, d_model), of several networks side by side."""
         samples, _ = self._asked(X)
-        out = np.zeros((len(samples), self.d_model_), np.float32)
+        out = np.zeros((len(samples), self.n_members_ * self.d_model_), np.float32)
         for rows, pooled, _ in self._walk(samples):
             out[rows] = pooled.embedding.float().cpu().numpy()
         return out

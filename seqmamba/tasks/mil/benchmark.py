@@ -24,6 +24,7 @@ from seqmamba.errors import ConfigError
 from seqmamba.metrics import classification
 from seqmamba.tasks.mil.answers.validation import fold_splits, part_of
 from seqmamba.tasks.mil.baselines import boosted_statistics
+from seqmamba.tasks.mil.data import BagSamples
 from seqmamba.tasks.mil.estimator import MILClassifier
 from seqmamba.tasks.mil.net.model import BagNet, EncoderName, NetSettings
 
@@ -142,10 +143,10 @@ def _run(
     """Return the scores of every model, averaged over the parts."""
     models: dict[str, dict[str, Any]] = {"value": {}, **ORDER_FREE}
     found: dict[str, list[dict[str, float]]] = {name: [] for name in (*models, "boosting")}
-    reader = MILClassifier(random_state=seed)
+    reader = MILClassifier(**{"random_state": seed, **settings})
     samples = reader._read(source, labels.label, True, groups=labels.group)
     assert samples.y is not None
-    for split in _splits(described, folder, samples, labels, seed):
+    for split in _splits(described, folder, reader, samples, labels):
         truth = samples.y[split.test]
         for name, change in models.items():
             model = MILClassifier(**{"random_state": seed, **settings, **change})
@@ -168,17 +169,18 @@ def _fitted(model: MILClassifier, source: BagSource, y: Any, split: Split) -> Fl
     return model.predict_proba(part_of(source, split.test))
 
 
-def _splits(described: Card, folder: Path, samples: Any, labels: Labels, seed: int) -> list[Split]:
+def _splits(
+    described: Card, folder: Path, reader: MILClassifier, samples: BagSamples, labels: Labels
+) -> list[Split]:
+    """Return the parts that the card names; without a validation part models cut off their own."""
     borders = described.borders
     if "splits" in borders:
         return read_splits(folder / borders["splits"], samples.ids)
     if "folds" in borders:
-        held_out = MILClassifier._default_val_size
-        return fold_splits(samples, int(borders["folds"]), held_out, seed)
+        return fold_splits(reader, samples, int(borders["folds"]))
     assert labels.split is not None
-    known = np.flatnonzero(labels.split == borders["train"])
-    train, val = samples.part(known).split(MILClassifier._default_val_size)
-    return [Split(train.index, val.index, np.flatnonzero(labels.split == borders["test"]))]
+    known, test = (np.flatnonzero(labels.split == borders[part]) for part in ("train", "test"))
+    return [Split(known, known[:0], test)]
 
 
 def _nets(

@@ -35,6 +35,8 @@ class BagSamples:
     groups : array (n,) or None
         Patients; a split does not cut them.
     weight : float array (n,) or None
+    fold : int array (n,) or None
+        Which member of an ensemble does not learn from each bag, and is judged on it.
     seed : int
         Of the splits.
     nan : {"error", "zero"}
@@ -49,6 +51,7 @@ class BagSamples:
     strata: Rows | None = None
     groups: NDArray[Any] | None = None
     weight: NDArray[np.float32] | None = None
+    fold: Rows | None = None
     seed: int = 0
     nan: Literal["error", "zero"] = "error"
 
@@ -76,6 +79,8 @@ class BagSamples:
         extra = {"lengths": torch.from_numpy(self.bags.lengths[which])}
         if self.weight is not None:
             extra["weight"] = torch.from_numpy(self.weight[indices])
+        if self.fold is not None:
+            extra["fold"] = torch.from_numpy(self.fold[indices])
         y = None if self.y is None else torch.from_numpy(self.y[indices])
         return Batch(x=torch.from_numpy(rows), y=y, extra=extra)
 
@@ -103,9 +108,21 @@ class BagSamples:
         mine = one if share <= 0.5 else ~one
         return self.part(np.flatnonzero(~mine)), self.part(np.flatnonzero(mine))
 
+    def crossed(self, n_folds: int) -> "BagSamples":
+        """Deal the groups of every stratum to folds: see ``fold``."""
+        strata = np.zeros(len(self), np.int64) if self.strata is None else self.strata
+        units = len(self) if self.groups is None else len(np.unique(self.groups))
+        if units < 2:
+            raise DataError(
+                "one group of bags cannot be dealt to folds; pass eval_set, or val_size=0.",
+                value=units,
+            )
+        folds = make_folds(strata, self.groups, min(n_folds, units), self.seed)
+        return replace(self, fold=folds)
+
     def part(self, rows: Rows) -> "BagSamples":
         """Return some of the bags."""
-        fields = ("index", "y", "strata", "groups", "weight")
+        fields = ("index", "y", "strata", "groups", "weight", "fold")
         kept = {name: getattr(self, name) for name in fields}
         cut: dict[str, Any] = {n: None if v is None else v[rows] for n, v in kept.items()}
         return replace(self, **cut)

@@ -41,7 +41,8 @@ class MILClassifier(BagVerbs, ClassifierMixin, BagEstimator):  # type: ignore[mi
     2403.06800), ``"bimamba"`` in both directions, ``"lbmamba"`` with local look-back (arXiv
     2506.15976); ``"none"`` leaves order aside (attention pooling: arXiv 1802.04712).
 
-    Fitted attributes: ``classes_``, ``temperature_``, ``d_model_``, ``n_layers_``, ``rate_``.
+    Fitted attributes: ``classes_``, ``temperature_``, ``d_model_``, ``n_layers_``, ``n_members_``,
+    ``rate_``.
 
     Examples
     --------
@@ -165,9 +166,10 @@ class MILClassifier(BagVerbs, ClassifierMixin, BagEstimator):  # type: ignore[mi
 
     def _loss(self, net: nn.Module, batch: Batch) -> Tensor:
         assert batch.y is not None
-        loss = functional.cross_entropy(net(batch), batch.y, reduction="none")
+        logits, bags = self._judged(net, batch)
+        loss = functional.cross_entropy(logits, batch.y[bags], reduction="none")
         weight = batch.extra.get("weight")
-        return (loss if weight is None else weight * loss).mean()
+        return (loss if weight is None else weight[bags] * loss).mean()
 
     def _finish(self, train: Samples, valid: Samples | None) -> None:
         """Fit the yardstick of :meth:`evaluate`, and calibrate."""
@@ -191,7 +193,7 @@ class MILClassifier(BagVerbs, ClassifierMixin, BagEstimator):  # type: ignore[mi
                 stacklevel=4,
             )
             return
-        logits = self._logits(valid).double().numpy()
+        logits = self._held_out_logits(valid).double().numpy()
         assert valid.y is not None
         self.temperature_, self.calibration_ = best_temperature(logits, valid.y)
 

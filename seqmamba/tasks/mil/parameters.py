@@ -10,7 +10,8 @@ from seqmamba.tasks.mil.net.model import EncoderName, NetSettings, PoolName
 __all__ = ["SMALL_SET", "BagParameters"]
 
 Auto = int | Literal["auto"]
-SMALL_SET = 300  # bags below which the small network is the default: 4 million weights overfit
+SMALL_SET = 300  # bags below which small networks are the default: 4 million weights overfit
+MEMBERS = 5  # networks that are averaged on small sets
 NOISE_SET = 1_000  # bags below which instances get noise by default
 
 
@@ -40,6 +41,9 @@ class BagParameters(BaseEstimator):
     d_state: int = param(16, "state per channel", low=1)
     d_conv: int = param(4, "taps of the convolution", low=2, high=4)
     expand: float = param(2.0, "inner width over d_model", low=0.5)
+    n_members: Auto = param(
+        "auto", "networks whose logits are averaged; auto = 5 below 300 bags, else 1", low=1
+    )
     rate: Auto = param(
         "auto",
         "instances per line of the reordering; auto = row of the grid if known, else 5",
@@ -102,6 +106,10 @@ class BagParameters(BaseEstimator):
         if self.learning_rate == "auto":
             self.learning_rate_ = 2e-4 if self.d_model_ >= 256 else 2e-3
         return self._net_settings()
+
+    def _members(self, n_bags: int) -> int:
+        few = MEMBERS if n_bags < SMALL_SET else 1
+        return few if self.n_members == "auto" else self.n_members
 
     def _net_settings(self) -> NetSettings:
         return NetSettings(

@@ -114,7 +114,9 @@ class MILSurvival(BagEstimator):
 
     def _loss(self, net: nn.Module, batch: Batch) -> Tensor:
         assert batch.y is not None
-        return hazard_loss(net(batch), batch.y[:, 0], batch.y[:, 1].bool(), self.alpha)
+        logits, bags = self._judged(net, batch)
+        y = batch.y[bags]
+        return hazard_loss(logits, y[:, 0], y[:, 1].bool(), self.alpha)
 
     def predict_survival(self, X: Any) -> NDArray[np.float64]:
         """Return the probability of living through each time bin: (patients, n_bins)."""

@@ -43,19 +43,41 @@ def test_pools_without_attention_say_so(bags: Slides, fitted: MILClassifier) -> 
 
     with pytest.raises(ConfigError, match="pool 'mean' has no attention"):
         model.attention(bags.bags)
-    assert len(model.attribution(bags.bags)) == 40
+    assert len(model.attribution(bags.bags[:3])) == 3
 
 
-def test_attribution_of_a_linear_model_adds_up(bags: Slides, fitted: MILClassifier) -> None:
+def test_grad_input_of_a_linear_model_adds_up(bags: Slides, fitted: MILClassifier) -> None:
     model = clone(fitted).set_params(encoder="none", pool="mean").fit(bags.bags, bags.labels)
     net: Any = model.net_
-    net.activation = torch.nn.Identity()  # what is left is linear: shares and bias are the logit
+    net.activation = torch.nn.Identity()  # what is left is linear: shares and bias are the margin
     bias = (net.head.weight @ net.embed.bias + net.head.bias).detach().numpy()
 
-    shares = model.attribution(bags.bags, y=1)
+    shares = model.attribution(bags.bags, y=1, method="grad_input")
 
     sums = np.array([share.sum() for share in shares])
-    assert_allclose(sums + bias[1], model._logits(model._asked(bags.bags)[0])[:, 1], rtol=1e-4)
+    assert_allclose(sums + bias[1] - bias[0], model.decision_function(bags.bags), rtol=1e-4)
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+def test_integrated_gradients_add_up_to_the_log_odds(
+    bags: Slides, fitted: MILClassifier, labels: int
+) -> None:
+    classes = np.arange(40) % labels
+    model = clone(fitted).set_params(max_epochs=5, learning_rate=0.02).fit(bags.bags, classes)
+    net: Any = model.net_
+    few = bags.bags[:5]
+    plain = [np.broadcast_to(net.mean.numpy(), bag.shape) for bag in few]
+
+    shares = model.attribution(few, y=1)
+
+    def odds(found: Any) -> Any:
+        logits = model._logits(model._asked(found)[0])
+        others = logits[:, [k for k in range(labels) if k != 1]]
+        return (logits[:, 1] - others.logsumexp(1)).numpy()
+
+    assert [len(share) for share in shares] == [len(bag) for bag in few]
+    sums = np.array([share.sum() for share in shares])
+    assert_allclose(sums, odds(few) - odds(plain), atol=0.01)
 
 
 def test_a_map_is_written_in_every_format(
@@ -88,9 +110,9 @@ def test_a_map_needs_places_and_a_bag(
 
 def test_colours_are_ranks_and_patches_their_grid() -> None:
     coords = np.array([[0, 0], [512, 0], [0, 256], [1536, 256]], dtype=float)
-    found = HeatMap("a", coords, np.array([0.9, 0.05, 0.04, 0.01], np.float32))
+    found = HeatMap("a", coords, np.array([0.9, 0.04, -0.05, 0.01], np.float32))
 
-    assert_allclose(found.shares(), [1, 2 / 3, 1 / 3, 0])
+    assert_allclose(found.shares(), [1, 1 / 3, 2 / 3, 0])
     assert patch_size(coords) == (512.0, 256.0)
 
 

@@ -25,6 +25,7 @@ TINY: dict[str, Any] = {
     "d_state": 4,
     "max_epochs": 1,
     "batch_size": 16,
+    "n_members": 1,
     "calibrate": None,
     "random_state": 0,
 }

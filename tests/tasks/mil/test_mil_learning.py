@@ -24,6 +24,7 @@ from seqmamba.tasks.mil.net.model import BagNet, NetSettings
 SMALL: dict[str, Any] = {
     "d_model": 32,
     "n_layers": 1,
+    "n_members": 1,
     "d_state": 8,
     "calibrate": None,
     "random_state": 0,

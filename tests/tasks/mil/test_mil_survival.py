@@ -14,7 +14,8 @@ from seqmamba.datasets.simulate.instances import Slides, bag_table
 from seqmamba.errors import ConfigError, DataError
 from seqmamba.tasks.mil.survival import MILSurvival, hazard_loss, time_bins
 
-TINY: dict[str, Any] = {"d_model": 8, "d_state": 4, "batch_size": 16, "random_state": 0}
+TINY: dict[str, Any] = {"d_model": 8, "d_state": 4, "batch_size": 16, "n_members": 1}
+TINY |= {"random_state": 0}
 # hazards of 0.5, 0.25, 0.75: S = 0.5, 0.375, 0.09375
 LOGITS = torch.log(torch.tensor([[1.0, 1 / 3, 3.0]]))
 CASES = [  # bin, censored, likelihood by hand

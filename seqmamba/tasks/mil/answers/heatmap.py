@@ -29,6 +29,7 @@ class HeatMap:
     coords : array (L, 2)
         Upper left corners, pixels of level 0.
     values : array (L,)
+        Drawn by their size: what speaks against the class counts as well.
     name : str
         What the values are.
     """
@@ -70,8 +71,8 @@ class HeatMap:
         )
 
     def shares(self) -> NDArray[np.float64]:
-        """Return the rank of each value in [0, 1]: a few patches would else take all colours."""
-        order = np.argsort(np.argsort(self.values, kind="stable"))
+        """Return the rank of each size in [0, 1]: a few patches would else take all colours."""
+        order = np.argsort(np.argsort(np.abs(self.values), kind="stable"))
         shares: NDArray[np.float64] = order / max(len(order) - 1, 1)
         return shares
 
@@ -101,7 +102,7 @@ class HeatMap:
         step = max(int(np.ceil(max(columns, rows) / CELLS)), 1)
         grid = np.full((-(-rows // step), -(-columns // step)), np.nan)
         np.fmax.at(grid, (place[:, 1] // step, place[:, 0] // step), self.shares())
-        top = np.argsort(-self.values, kind="stable")[: max(len(self.values) // 20, 1)]
+        top = np.argsort(-np.abs(self.values), kind="stable")[: max(len(self.values) // 20, 1)]
         tall = float(np.clip(6.5 * rows / max(columns, 1), 3, 9))
         figure, axes = new_figure(size=(8, tall))
         with plot_style():

@@ -66,10 +66,16 @@ def cross_validate(
     return _summary(rows, np.concatenate(truths), np.concatenate(answers), wanted)
 
 
-def fold_splits(samples: BagSamples, cv: int, val_size: float | int, seed: int) -> list[Split]:
-    """Return ``cv`` splits: each fold is the test part once, validation is cut off the rest."""
+def fold_splits(model: "MILClassifier", samples: BagSamples, cv: int) -> list[Split]:
+    """Return ``cv`` splits: each fold is the test part once, validation is cut off the rest.
+
+    It is not where several networks are averaged: each then leaves out another part by itself.
+    """
     assert samples.strata is not None
-    fold = make_folds(samples.strata, samples.groups, cv, seed)
+    val_size: float | int = model._default_val_size if model.val_size is None else model.val_size
+    if model.val_size is None and model._members(len(samples) * (cv - 1) // cv) > 1:
+        val_size = 0
+    fold = make_folds(samples.strata, samples.groups, cv, draw_seed(model.random_state))
     splits = []
     for i in range(cv):
         test, rest = np.flatnonzero(fold == i), np.flatnonzero(fold != i)
@@ -94,8 +100,7 @@ def _splits(
     if folder is not None and list(folder.glob("splits_*.csv")):
         splits = read_splits(folder, samples.ids)
     else:
-        held_out = model._default_val_size if model.val_size is None else model.val_size
-        splits = fold_splits(samples, cv, held_out, draw_seed(model.random_state))
+        splits = fold_splits(model, samples, cv)
         for i, split in enumerate(splits if folder is not None else ()):
             assert folder is not None
             folder.mkdir(parents=True, exist_ok=True)
@@ -131,11 +136,7 @@ def _fold(
     train = [part_of(source, split.train), labels[split.train]]
     fitting = clone(model)
     held_out = {"groups": None if groups is None else groups[split.train]}
-    if len(split.val):
-        valid: Any = (part_of(source, split.val), labels[split.val])
-    else:
-        valid = None
-        fitting.set_params(val_size=0)
+    valid = (part_of(source, split.val), labels[split.val]) if len(split.val) else None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*too few to calibrate", SeqmambaWarning)
         fitting.fit(*train, eval_set=valid, **held_out)

@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 
 from seqmamba.errors import DataError
 from seqmamba.params import check_params
-from seqmamba.tasks.mil.answers.attention import attention_of, attribution_of, instance_table
+from seqmamba.tasks.mil.answers.attention import (
+    Method,
+    attention_of,
+    attribution_of,
+    instance_table,
+)
 from seqmamba.tasks.mil.answers.heatmap import HeatMap
 from seqmamba.tasks.mil.answers.inspection import inspection_table
 from seqmamba.tasks.mil.answers.validation import cross_validate
@@ -56,18 +61,18 @@ class BagVerbs:
         """
         return cast(pl.DataFrame, self.attention(X, as_frame=True))
 
-    def attribution(
-        self, X: Any, y: Any = None, *, method: Literal["grad_input"] = "grad_input"
-    ) -> list[Floats]:
-        """Return what each instance adds to a logit: list of arrays (L,).
+    def attribution(self, X: Any, y: Any = None, *, method: Method = "integrated") -> list[Floats]:
+        """Return what each instance adds to the log-odds of a class: list of arrays (L,).
 
         Parameters
         ----------
         X : folder, file, table or list of arrays
         y : class, array (n,) of classes, or None
-            Whose logit; None = the predicted class of each bag.
-        method : {"grad_input"}
-            Gradient times standardised input, summed over the features.
+            Whose log-odds; None = the predicted class of each bag.
+        method : {"integrated", "grad_input"}
+            Gradients integrated from a bag of mean instances to this one: they sum to the
+            difference of the two log-odds. Or the gradient at the bag times the standardised
+            input: 64 times faster, and a guide by its magnitude alone.
         """
         model = self._model
         samples, _ = model._asked(X)
@@ -76,7 +81,7 @@ class BagVerbs:
         else:
             wanted = np.broadcast_to(np.asarray(y), (len(samples),))
             targets = model._codes(wanted, samples)
-        return attribution_of(model, samples, targets)
+        return attribution_of(model, samples, targets, method)
 
     def heatmap(
         self,

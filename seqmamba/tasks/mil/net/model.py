@@ -159,7 +159,7 @@ class BagNet(nn.Module):
             return h
         whole = not (self.training and (self._thins()))
         rows: dict[str, Any] = {"lengths": lengths} if whole else {"mask": mask}
-        if self.training and h.shape[0] * h.shape[1] > self.settings.checkpoint_tokens:
+        if torch.is_grad_enabled() and h.shape[0] * h.shape[1] > self.settings.checkpoint_tokens:
             for block in self.encoder.blocks:  # only h between the layers is kept
                 h = checkpoint(block, h, use_reentrant=False, **rows)
             done: Tensor = self.encoder.norm_f(h)
