@@ -3,9 +3,9 @@
 import inspect
 import re
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 __all__ = ["Keyword", "data_is_optional", "keywords", "summary", "takes_data"]
 
@@ -35,14 +35,11 @@ class Keyword:
 
 def keywords(method: Callable[..., Any], *, skip_data: bool = True) -> dict[str, Keyword]:
     """Return the keywords of a method by name, by default behind the first, which is the data."""
-    try:
-        hints = typing.get_type_hints(method)
-    except NameError:  # a hint that only type checkers can see
-        hints = {}
+    hints = _hints(method)
     help_of = _described(method)
     first = int(skip_data and takes_data(method))
     names = [p for p in _named(method)[first:] if p.name not in INNER]
-    return {
+    named = {
         p.name: Keyword(
             name=p.name,
             annotation=hints.get(p.name, Any),
@@ -54,6 +51,7 @@ def keywords(method: Callable[..., Any], *, skip_data: bool = True) -> dict[str,
         for p in names
         if not help_of.get(p.name, "").startswith(UNUSED) and not _takes_code(hints.get(p.name))
     }
+    return named | _unpacked(hints)
 
 
 def takes_data(method: Callable[..., Any]) -> bool:
@@ -77,6 +75,25 @@ def _named(method: Callable[..., Any]) -> list[inspect.Parameter]:
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     found = inspect.signature(method).parameters.values()
     return [p for p in found if p.kind in kinds and p.name != "self"]
+
+
+def _hints(owner: Any) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(owner)
+    except NameError:  # a hint that only type checkers can see
+        return {}
+
+
+def _unpacked(hints: Mapping[str, Any]) -> dict[str, Keyword]:
+    """Return the keywords that a method takes as a typed dictionary: ``**name: Unpack[...]``."""
+    groups = [
+        typing.get_args(hint)[0] for hint in hints.values() if typing.get_origin(hint) is Unpack
+    ]
+    return {
+        name: Keyword(name, hint, None, False, _first_sentence(_described(group)[name]), None)
+        for group in groups
+        for name, hint in _hints(group).items()
+    }
 
 
 def _takes_code(annotation: Any) -> bool:

@@ -1,9 +1,21 @@
 """Signatures and docstrings say what an option needs."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from seqmamba.cli.task.signatures import data_is_optional, keywords, summary
+
+
+class Recorded(TypedDict, total=False):
+    """What arrays hold.
+
+    Parameters
+    ----------
+    fs : float or None
+        Samples per second. None is that of fit.
+    """
+
+    fs: float | None
 
 
 class Model:
@@ -26,6 +38,9 @@ class Model:
         table
             Not a parameter.
         """
+
+    def report(self, X: Any, **recorded: Unpack[Recorded]) -> None:
+        """Report."""
 
     def score(self, X: Any, y: Any = None) -> None:
         """Score.
@@ -54,6 +69,14 @@ def test_tables_become_files() -> None:
 
 def test_hints_are_evaluated() -> None:
     assert keywords(Model.predict)["h"].annotation == int | None
+
+
+def test_keywords_of_a_typed_dictionary_are_options() -> None:
+    found = keywords(Model.report)
+
+    assert list(found) == ["fs"]
+    assert found["fs"].help == "Samples per second"
+    assert found["fs"].annotation == float | None
 
 
 def test_unused_keywords_are_left_out() -> None:
