@@ -17,6 +17,7 @@ _OURS = {
     "recommend": "seqmamba.tasks.recommend:TASK",
     "track": "seqmamba.tasks.track:TASK",
     "mil": "seqmamba.tasks.mil:TASK",
+    "survival": "seqmamba.tasks.mil:SURVIVAL",
     "ecg": "seqmamba.tasks.ecg:TASK",
 }
 

@@ -32,8 +32,6 @@ class Task:
         Extra command -> name of the estimator method that serves it.
     demo_params : mapping
         Parameters under which the demo trains in under a minute on one core.
-    variants : tuple of str
-        Further estimators of the task, as ``"module:Class"``; model files of theirs load too.
     """
 
     name: str
@@ -44,18 +42,14 @@ class Task:
     demo: str
     verbs: Mapping[str, str] = field(default_factory=dict)
     demo_params: Mapping[str, Any] = field(default_factory=dict)
-    variants: tuple[str, ...] = ()
 
     def estimator_class(self) -> type[Any]:
         """Import and return the estimator's class."""
         return _class(self.estimator)
 
     def class_named(self, name: str) -> type[Any] | None:
-        """Import and return the estimator or variant of that class name, or None."""
-        for path in (self.estimator, *self.variants):
-            if path.endswith(f":{name}"):
-                return _class(path)
-        return None
+        """Import and return the estimator if that is its class's name, else None."""
+        return _class(self.estimator) if self.estimator.endswith(f":{name}") else None
 
     def demo_data(self, seed: int = 0) -> tuple[Any, Any]:
         """Return simulated ``(train, test)`` data."""

@@ -35,6 +35,7 @@ DIFFERENCES: dict[str, dict[str, Any]] = {
     },
     "track": {"small": {"d_model": 8, "n_layers": 1, "stride": 4}},
     "mil": {"small": {"d_model": 8, "d_state": 4, "batch_size": 40}},
+    "survival": {"small": {"d_model": 8, "d_state": 4, "batch_size": 40}},
     "ecg": {"small": {"d_model": 8, "n_layers": 1}},
 }
 

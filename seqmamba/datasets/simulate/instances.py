@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from seqmamba.errors import ConfigError
 
 __all__ = ["Slides", "bags", "cluster_slides", "demo", "long_bag", "order_bags", "presence_bags"]
-__all__ += ["bag_table"]
+__all__ += ["bag_table", "survival_demo"]
 
 Bag = NDArray[np.float32]
 BACKGROUND = 8  # classes of instances that say nothing; two more are the keys
@@ -171,6 +171,30 @@ def demo(seed: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:
     made = cluster_slides(340, side=(7, 10), n_keys=(5, 7), n_features=16, seed=seed)
     table = bag_table(made)
     test = pl.col("bag_id") >= "bag0240"
+    return table.filter(~test), table.filter(test)
+
+
+def survival_demo(seed: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return long tables of 180 and 120 patients with ``time`` (months) and ``event``.
+
+    The larger the share of key instances, the sooner the event; a third are censored before it.
+    """
+    rng = np.random.default_rng(seed)
+    draw = _clouds(rng, 16)
+    shares = rng.uniform(0, 0.6, 300)
+    drawn = [rng.random(int(rng.integers(10, 25))) < share for share in shares]
+    keys = [np.asarray(chosen, bool) for chosen in drawn]
+    bags = [draw(np.where(k, 9, rng.integers(0, BACKGROUND, len(k)))) for k in keys]
+    time = 60 * np.exp(-5 * shares) * rng.exponential(size=300)
+    event = rng.random(300) >= 1 / 3
+    time = np.where(event, time, time * rng.random(300))
+    lengths = [len(bag) for bag in bags]
+    table = bag_table(Slides(bags, np.arange(300), [_line(n) for n in lengths], keys))
+    outcome = {"time": np.repeat(time, lengths), "event": np.repeat(event, lengths).astype(int)}
+    table = table.drop("label", "x", "y").with_columns(
+        **{k: pl.Series(v) for k, v in outcome.items()}
+    )
+    test = pl.col("bag_id") >= "bag0180"
     return table.filter(~test), table.filter(test)
 
 

@@ -53,6 +53,7 @@ class MILSurvival(BagEstimator):
     n_bins: int = param(4, "time bins", low=2)
     alpha: float = param(0.0, "extra weight of the uncensored", low=0, high=1)
 
+    _task: ClassVar[str] = "survival"
     _state_names: ClassVar[tuple[str, ...]] = (*BagEstimator._state_names, "edges_")
     _metrics = survival.METRICS
 
