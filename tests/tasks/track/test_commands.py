@@ -43,6 +43,9 @@ def test_search_gives_both_models_the_same_trials(capsys: pytest.CaptureFixture[
     hota = table["HOTA"].to_list()
     assert hota[1] >= hota[0]
     assert hota[3] >= hota[2]
+    searched = [{pair.split("=")[0] for pair in row.split(", ")} for row in table["params"]]
+    assert searched[1] - searched[3] == {"qp", "qv"}
+    assert searched[3] - searched[1] == {"damping"}
 
 
 def test_what_was_found_is_scored_on_other_videos() -> None:

@@ -1,13 +1,18 @@
 """Search for the parameters of a tracker, for each motion model with the same budget."""
 
+import copy
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import optuna
 import polars as pl
 
+from seqmamba.tasks.track.motion.choice import motion_model
 from seqmamba.tasks.track.motion.forms import Xyxy
+from seqmamba.tasks.track.motion.history import HistoryMotion
 from seqmamba.tasks.track.motion.kalman import KalmanMotion
+from seqmamba.tasks.track.motion.model import MotionModel
 from seqmamba.tasks.track.online.rules import DEFAULTS, Association
 from seqmamba.tasks.track.online.tables import score_tables
 from seqmamba.tasks.track.online.tracker import Tracker
@@ -16,6 +21,7 @@ __all__ = ["KALMAN", "tune_trackers"]
 
 KALMAN = "kalman"
 Scores = dict[str, Any]
+Draw = Callable[[optuna.trial.BaseTrial], dict[str, Any]]
 
 
 def tune_trackers(
@@ -30,8 +36,9 @@ def tune_trackers(
 ) -> pl.DataFrame:
     """Return HOTA with default and with tuned parameters, one pair of rows per motion model.
 
-    The filter of the motion model called "kalman" is tuned along with its tracker: a fair
-    opponent. The defaults are the first trial of every search.
+    The filter of the motion model called "kalman" is tuned along with its tracker, as is the
+    damping of models with a history: a fair opponent. The defaults are the first trial of every
+    search.
 
     Parameters
     ----------
@@ -52,22 +59,25 @@ def tune_trackers(
         ``test_HOTA`` and so on, and ``params``, as text.
     """
     rows = []
-    for name, motion in motions.items():
-
-        def objective(trial: optuna.Trial, name: str = name, motion: Any = motion) -> float:
-            settings = _draw(trial, name, motion, association)
-            scores = _scores(settings, truth, detections)
-            trial.set_user_attr("scores", scores)
-            return float(scores["HOTA"])
-
-        study = _search(objective, _defaults(name, association), trials, seed)
+    for name, choice in motions.items():
+        motion = motion_model(choice)
+        draw = partial(_draw, name=name, motion=motion, association=association)
+        objective = partial(_rate, draw=draw, truth=truth, detections=detections)
+        study = _search(objective, _defaults(name, motion, association), trials, seed)
         for setting, trial in (("default", study.trials[0]), ("tuned", study.best_trial)):
             row = {"model": name, "setting": setting, **trial.user_attrs["scores"]}
             if test is not None:
-                there = _scores(_draw(trial, name, motion, association), *test)
+                there = _scores(draw(trial), *test)
                 row |= {f"test_{metric}": value for metric, value in there.items()}
             rows.append({**row, "params": _spell(trial.params)})
     return pl.DataFrame(rows)
+
+
+def _rate(trial: optuna.Trial, draw: Draw, truth: pl.DataFrame, detections: pl.DataFrame) -> float:
+    """Run a tracker and keep its scores with the trial; return HOTA."""
+    scores = _scores(draw(trial), truth, detections)
+    trial.set_user_attr("scores", scores)
+    return float(scores["HOTA"])
 
 
 def _search(
@@ -87,7 +97,9 @@ def _search(
     return study
 
 
-def _defaults(name: str, association: Association | Literal["any"]) -> dict[str, Any]:
+def _defaults(
+    name: str, motion: MotionModel, association: Association | Literal["any"]
+) -> dict[str, Any]:
     rule: Association = "wide" if association == "any" else association
     limits, form = DEFAULTS[rule], Xyxy()
     start = {
@@ -100,6 +112,7 @@ def _defaults(name: str, association: Association | Literal["any"]) -> dict[str,
         "similarity": "iou",
     }
     start |= {"association": rule} if association == "any" else {}
+    start |= {"damping": motion.damping} if isinstance(motion, HistoryMotion) else {}
     return start | ({"qp": form.qp / form.r, "qv": form.qv / form.r} if name == KALMAN else {})
 
 
@@ -115,6 +128,9 @@ def _draw(
                 qv=trial.suggest_float("qv", 1e-4, 1, log=True),
             )
         )
+    elif isinstance(motion, HistoryMotion):
+        motion = copy.copy(motion)  # the tracker takes a deep one
+        motion.damping = trial.suggest_float("damping", 0.7, 1.0)
     rule: Any = association
     if association == "any":
         rule = trial.suggest_categorical("association", list(DEFAULTS))
