@@ -1,16 +1,20 @@
-"""The cheap model beside every score: logistic regression on simple features of each record."""
+"""Cheap models: logistic regression on simple features, and the anchor that reads the rhythm."""
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
+from torch import Tensor, nn
 
+from seqmamba.datasets.samples import Batch, Samples
 from seqmamba.tasks.ecg.samples import RecordSamples
+from seqmamba.train.anchor import Anchor
 
-__all__ = ["FeatureRegression", "simple_features"]
+__all__ = ["FeatureRegression", "RhythmAnchor", "simple_features"]
 
 Floats = NDArray[np.float64]
 BANDS_HZ = ((0.5, 3.0), (3.0, 8.0), (8.0, 20.0), (20.0, 45.0))
@@ -18,6 +22,7 @@ BEAT_S = (0.35, 1.7)  # intervals between beats that are looked for
 CHUNK = 256
 REGULARISATION = 0.1
 MOST_STEPS = 300
+FARTHEST = 5.0  # usual sizes; farther out a rhythm says no more
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,46 @@ class FeatureRegression:
         """Return (n, K)."""
         scaled = (features - self.center) / self.spread
         return np.asarray(scaled @ self.weights[:, :-1].T + self.weights[:, -1])
+
+
+class RhythmAnchor(Anchor):
+    """Logistic regression on heart rate, unevenness of the beats and level: Batch -> (B, K).
+
+    Seven numbers: the three of :func:`seqmamba.tasks.ecg.signal.rhythm.rhythm_of`, their squares
+    and the record's level. A network of few records learns the shape of waves sooner than their
+    rate, and then has no error left to learn the rate from.
+    """
+
+    def __init__(self, n_outputs: int) -> None:
+        super().__init__()
+        self.register_buffer("weights", torch.zeros(n_outputs, 7))
+        self.register_buffer("bias", torch.zeros(n_outputs))
+        self.weights: Tensor
+        self.bias: Tensor
+
+    def fit(self, samples: Samples) -> Self:
+        """Fit on the records' own numbers."""
+        assert isinstance(samples, RecordSamples)
+        assert samples.y is not None
+        features = _rhythm_features(
+            torch.from_numpy(samples.rhythm), torch.from_numpy(samples.level)
+        )
+        found = FeatureRegression.fit(features.double().numpy(), samples.y)
+        slopes = found.weights[:, :-1] / found.spread
+        self.weights = torch.from_numpy(slopes).float()
+        self.bias = torch.from_numpy(found.weights[:, -1] - slopes @ found.center).float()
+        return self
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return logits (B, K)."""
+        features = _rhythm_features(batch.extra["rhythm"], batch.extra["level"])
+        return nn.functional.linear(features, self.weights, self.bias)
+
+
+def _rhythm_features(rhythm: Tensor, level: Tensor) -> Tensor:
+    """Return the seven numbers of :class:`RhythmAnchor`: (B, 7)."""
+    limited = rhythm.clamp(-FARTHEST, FARTHEST)
+    return torch.cat([limited, limited.square(), level.unsqueeze(-1)], -1)
 
 
 def simple_features(samples: RecordSamples, fs: float | None) -> Floats:

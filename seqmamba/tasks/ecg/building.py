@@ -1,22 +1,17 @@
-"""What a classifier's parameters come to: rate, window, preparation, network, objective."""
+"""What a classifier's parameters come to: rate, window, preparation, network."""
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import nn
 
-from seqmamba.datasets.samples import Info, Samples
-from seqmamba.metrics.multilabel import auprc
+from seqmamba.datasets.samples import Info
 from seqmamba.tasks.ecg.net.model import ECGNet, NetSettings
 from seqmamba.tasks.ecg.net.resnet import ResNet1d
-from seqmamba.tasks.ecg.samples import RecordSamples
 from seqmamba.tasks.ecg.signal.leads import parse_leads
 from seqmamba.tasks.ecg.signal.preprocessing import Preprocessing
-from seqmamba.train.loop import Objective, mean_loss
 
-__all__ = ["build_network", "objective_of", "preprocessing_of", "rate_of", "window_of"]
+__all__ = ["build_network", "preprocessing_of", "rate_of", "window_of"]
 
 LENGTHS_OF_STRIDES = ((400, (2, 2, 2)), (200, (1, 2, 2)), (64, (1, 1, 2)))  # plain sequences
 
@@ -74,22 +69,6 @@ def build_network(model: Any, info: Info) -> nn.Module:
             backend=model.backend,
         )
     )
-
-
-def objective_of(model: Any) -> Objective:
-    """Return 1 - macro AUPRC of the records; the loss where no class has both labels."""
-
-    def measure(net: nn.Module, samples: Samples) -> float:
-        assert isinstance(samples, RecordSamples)
-        assert samples.y is not None
-        if isinstance(model.class_weight, Mapping):  # costs were given: they decide
-            return mean_loss(model._loss, model.device_, 256)(net, samples)
-        value = auprc(samples.y, model._record_logits(samples, net))
-        if math.isnan(value):
-            return mean_loss(model._loss, model.device_, 256)(net, samples)
-        return 1 - value
-
-    return torch.inference_mode()(measure)
 
 
 def _strides(model: Any, info: Info) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from seqmamba.tasks.ecg.answers.thresholds import check_thresholds
 from seqmamba.tasks.ecg.building import preprocessing_of, rate_of, window_of
 from seqmamba.tasks.ecg.reading import (
     Reading,
+    Recorded,
     is_plain,
     plain_samples,
     read_records,
@@ -37,6 +38,7 @@ def read_samples(
     DataError
         The recordings or the labels are at fault.
     """
+    _check_names(tables)
     if isinstance(X, RecordSamples):
         return _known(model, X, fit), None
     if is_plain(X):
@@ -62,6 +64,7 @@ def read_samples(
 
 def open_source(model: Any, X: Any, fit: bool, tables: Tables) -> Records:
     """Find out what recordings are; arrays without a rate have that of ``fit``, or the model's."""
+    _check_names(tables)
     fs = tables.get("fs")
     is_array = isinstance(X, np.ndarray) or (isinstance(X, list) and hasattr(X[0], "ndim"))
     rate = fs
@@ -72,6 +75,13 @@ def open_source(model: Any, X: Any, fit: bool, tables: Tables) -> Records:
     return open_records(
         X, fs=rate, lead_names=tables.get("lead_names"), units=tables.get("units", "mV")
     )
+
+
+def _check_names(tables: Tables) -> None:
+    known = {*Recorded.__optional_keys__, "groups", "on_error"}
+    for name in tables:
+        if name not in known:
+            raise TypeError(f"unknown keyword {name!r}; known: {', '.join(sorted(known))}.")
 
 
 def _known(model: Any, samples: RecordSamples, fit: bool) -> RecordSamples:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, Unpack
 
 import numpy as np
 import polars as pl
@@ -25,19 +25,22 @@ from seqmamba.tasks.ecg.answers.probabilities import (
     calibrator_of,
     combined,
     decide,
+    objective_of,
 )
 from seqmamba.tasks.ecg.answers.scores import Weights, score_classes, score_records
 from seqmamba.tasks.ecg.answers.table import describe, probability_table
 from seqmamba.tasks.ecg.attributes import FittedAttributes
-from seqmamba.tasks.ecg.building import build_network, objective_of, preprocessing_of, rate_of
+from seqmamba.tasks.ecg.baselines import RhythmAnchor
+from seqmamba.tasks.ecg.building import build_network, preprocessing_of, rate_of
 from seqmamba.tasks.ecg.data import open_source, read_samples
-from seqmamba.tasks.ecg.losses import asymmetric_loss, class_weights, masked_bce, softmax_loss
+from seqmamba.tasks.ecg.net.losses import asymmetric_loss, class_weights, masked_bce, softmax_loss
 from seqmamba.tasks.ecg.parameters import ECGParameters
-from seqmamba.tasks.ecg.reading import is_plain
+from seqmamba.tasks.ecg.reading import Recorded, is_plain
 from seqmamba.tasks.ecg.reporting import tune_decisions
 from seqmamba.tasks.ecg.samples import RecordSamples
 from seqmamba.tasks.ecg.signal.augmentation import augment, mix_up
 from seqmamba.tasks.ecg.verbs import ECGVerbs
+from seqmamba.train.anchor import Anchor
 from seqmamba.train.callbacks import Callback
 from seqmamba.train.loop import Objective
 from seqmamba.train.settings import Settings
@@ -71,6 +74,10 @@ class ECGClassifier(ECGVerbs, ECGParameters, FittedAttributes, ClassifierMixin, 
 
     def _build(self, info: Info) -> nn.Module:
         return build_network(self, info)
+
+    def _anchors(self, info: Info) -> Mapping[str, Anchor]:
+        """Return what recordings have and plain sequences have not: a rhythm."""
+        return {} if self.is_plain_ else {"rhythm": RhythmAnchor(len(self.class_names_))}
 
     def _loss(self, net: nn.Module, batch: Batch) -> Tensor:
         if net.training and self.augment and not self.is_plain_:
@@ -120,13 +127,11 @@ class ECGClassifier(ECGVerbs, ECGParameters, FittedAttributes, ClassifierMixin, 
         assert isinstance(samples, RecordSamples)
         return calibrator_of(self)(combined(self, out.double().numpy(), samples))
 
-    def _record_logits(self, samples: RecordSamples, net: nn.Module | None = None) -> Floats:
+    def _record_logits(self, samples: RecordSamples) -> Floats:
         """Return logits of records (n, K)."""
-        used = self.net_ if net is None else net
-        out = self._outputs(samples, forward=lambda _, batch: used(batch))
-        return combined(self, out.double().numpy(), samples)
+        return combined(self, self._outputs(samples).double().numpy(), samples)
 
-    def _answers(self, X: Any, tables: dict[str, Any]) -> tuple[tuple[str, ...], Floats, Any]:
+    def _answers(self, X: Any, tables: Mapping[str, Any]) -> tuple[tuple[str, ...], Floats, Any]:
         """Return names, probabilities (n, K), and the library of a table that is the answer."""
         check_is_fitted(self, "net_")
         samples, reading = read_samples(self, X, None, False, tables)
@@ -143,21 +148,18 @@ class ECGClassifier(ECGVerbs, ECGParameters, FittedAttributes, ClassifierMixin, 
     # -- fit -----------------------------------------------------------------------------------
 
     # own signature: recordings need a rate, names and a unit, which the command line offers
-    def fit(
+    def fit(  # type: ignore[override]  # the tables that it takes are named
         self,
         X: Any,
         y: Any = None,
         *,
-        fs: float | None = None,
-        lead_names: Sequence[str] | None = None,
-        units: str | float = "mV",
         groups: Any = None,
-        on_error: OnError = "raise",
         eval_set: Any = None,
         checkpoint: str | Path | None = None,
         resume: str | Path | None = None,
         callbacks: Sequence[Callback] = (),
-        **tables: Any,
+        on_error: OnError = "raise",
+        **recorded: Unpack[Recorded],
     ) -> Self:
         """Learn from recordings and their labels.
 
@@ -169,16 +171,8 @@ class ECGClassifier(ECGVerbs, ECGParameters, FittedAttributes, ClassifierMixin, 
         y : table, array, path or None
             ``record`` and one column of 0, 1 or empty per class, or ``record, dx``; an array
             (n, K), or (n,) of classes. None = the diagnoses in the headers, or what X holds.
-        fs : float or None
-            Samples per second of arrays and of tables that do not say.
-        lead_names : sequence of str or None
-            Leads of arrays.
-        units : str or float
-            Unit of arrays and tables: mV, uV, nV, V or a gain per mV.
         groups : array (n,) or None
             Patients; those of the validation part are not learned from.
-        on_error : {"raise", "skip", "nan"}
-            What to do with a damaged record.
         eval_set : (X, y) or None
             Validation part; None = cut off from X by ``val_size``.
         checkpoint : path or None
@@ -187,11 +181,11 @@ class ECGClassifier(ECGVerbs, ECGParameters, FittedAttributes, ClassifierMixin, 
             Checkpoint to go on from.
         callbacks : sequence of Callback
             Watchers.
-        tables
-            Not used.
+        on_error : {"raise", "skip", "nan"}
+            A damaged record is an error, left out, or without an answer.
+        recorded : keywords of :class:`Recorded`
+            Rate, leads and unit of arrays.
         """
-        if tables:
-            raise TypeError(f"fit() takes no {', '.join(tables)}; see class_weight.")
         return super().fit(
             X,
             y,
@@ -199,11 +193,9 @@ class ECGClassifier(ECGVerbs, ECGParameters, FittedAttributes, ClassifierMixin, 
             checkpoint=checkpoint,
             resume=resume,
             callbacks=callbacks,
-            fs=fs,
-            lead_names=lead_names,
-            units=units,
             groups=groups,
             on_error=on_error,
+            **recorded,
         )
 
     # -- answers -------------------------------------------------------------------------------
@@ -212,51 +204,38 @@ class ECGClassifier(ECGVerbs, ECGParameters, FittedAttributes, ClassifierMixin, 
         self,
         X: Any,
         *,
-        fs: float | None = None,
-        lead_names: Sequence[str] | None = None,
-        units: str | float = "mV",
         on_error: OnError = "raise",
+        **recorded: Unpack[Recorded],
     ) -> NDArray[np.float32]:
         """Return probabilities (n, K) in the order of ``classes_``.
 
         Parameters
         ----------
         X : array, list, path or table
-        fs : float or None
-            Samples per second; None = that of the arrays in ``fit``.
-        lead_names : sequence of str or None
-            Leads of arrays.
-        units : str or float
-            Unit of arrays and tables.
         on_error : {"raise", "skip", "nan"}
-            A damaged record is an error, left out, or a row of NaN.
+            A damaged record is an error, left out, or without an answer.
+        recorded : keywords of :class:`Recorded`
+            Rate, leads and unit of arrays.
         """
-        tables = {"fs": fs, "lead_names": lead_names, "units": units, "on_error": on_error}
-        return self._answers(X, tables)[1].astype(np.float32)
+        return self._answers(X, {**recorded, "on_error": on_error})[1].astype(np.float32)
 
     # also answers for files and tables of recordings, where the rows have names
     def predict(
         self,
         X: Any,
         *,
-        fs: float | None = None,
-        lead_names: Sequence[str] | None = None,
-        units: str | float = "mV",
         on_error: OnError = "raise",
+        **recorded: Unpack[Recorded],
     ) -> Any:
         """Return decisions by the tuned thresholds.
 
         Parameters
         ----------
         X : array, list, path or table
-        fs : float or None
-            Samples per second; None = that of the arrays in ``fit``.
-        lead_names : sequence of str or None
-            Leads of arrays.
-        units : str or float
-            Unit of arrays and tables.
         on_error : {"raise", "skip", "nan"}
             A damaged record is an error, left out, or without an answer.
+        recorded : keywords of :class:`Recorded`
+            Rate, leads and unit of arrays.
 
         Returns
         -------
@@ -264,8 +243,7 @@ class ECGClassifier(ECGVerbs, ECGParameters, FittedAttributes, ClassifierMixin, 
             Arrays: 0 or 1 (n, K), or classes (n,). Files and tables: ``record, class,
             probability, decision``, in the caller's library.
         """
-        tables = {"fs": fs, "lead_names": lead_names, "units": units, "on_error": on_error}
-        names, probabilities, like = self._answers(X, tables)
+        names, probabilities, like = self._answers(X, {**recorded, "on_error": on_error})
         decisions = decide(self, probabilities)
         if like is not None:
             table = probability_table(names, self.class_names_, probabilities, decisions)
@@ -283,10 +261,8 @@ class ECGClassifier(ECGVerbs, ECGParameters, FittedAttributes, ClassifierMixin, 
         metrics: Sequence[str] | None = None,
         by: Literal["class"] | None = None,
         weights_df: str | Path | None = None,
-        fs: float | None = None,
-        lead_names: Sequence[str] | None = None,
-        units: str | float = "mV",
         on_error: OnError = "raise",
+        **recorded: Unpack[Recorded],
     ) -> pl.DataFrame:
         """Score the model beside logistic regression on simple features.
 
@@ -301,10 +277,10 @@ class ECGClassifier(ECGVerbs, ECGParameters, FittedAttributes, ClassifierMixin, 
             "class": one row per class.
         weights_df : path or None
             Weights of the challenge metric (``weights.csv`` of PhysioNet/CinC 2021).
-        fs, lead_names, units
-            Rate, leads and unit of arrays and tables.
         on_error : {"raise", "skip", "nan"}
-            What to do with a damaged record.
+            A damaged record is an error, left out, or without an answer.
+        recorded : keywords of :class:`Recorded`
+            Rate, leads and unit of arrays.
 
         Returns
         -------
@@ -313,8 +289,7 @@ class ECGClassifier(ECGVerbs, ECGParameters, FittedAttributes, ClassifierMixin, 
             the baseline's.
         """
         check_is_fitted(self, "net_")
-        tables = {"fs": fs, "lead_names": lead_names, "units": units, "on_error": on_error}
-        samples = self._read(X, y, False, **tables)
+        samples = self._read(X, y, False, on_error=on_error, **recorded)
         assert isinstance(samples, RecordSamples)
         if samples.y is None:
             raise DataError("evaluate needs labels: pass y, a table of 'record' and classes.")
@@ -331,15 +306,11 @@ class ECGClassifier(ECGVerbs, ECGParameters, FittedAttributes, ClassifierMixin, 
         name = "auroc" if getattr(self, "is_multilabel_", False) else "accuracy"
         return float(self.evaluate(X, y, metrics=[name])["value"][0])
 
-    def inspect(
+    def inspect(  # type: ignore[override]  # the tables that it takes are named
         self,
         X: Any,
         y: Any = None,
-        *,
-        fs: float | None = None,
-        lead_names: Sequence[str] | None = None,
-        units: str | float = "mV",
-        **tables: Any,
+        **recorded: Unpack[Recorded],
     ) -> pl.DataFrame:
         """Read and check recordings, and return what was understood: fact, value. Fits nothing.
 
@@ -348,19 +319,16 @@ class ECGClassifier(ECGVerbs, ECGParameters, FittedAttributes, ClassifierMixin, 
         X : array, list, path or table
         y : table, array, path or None
             Labels; None = those that X holds.
-        fs, lead_names, units
-            Rate, leads and unit of arrays and tables.
-        tables : tables by name
-            Not used.
+        recorded : keywords of :class:`Recorded`
+            Rate, leads and unit of arrays.
         """
         if is_plain(X):
             return super().inspect(X, y)
-        tables |= {"fs": fs, "lead_names": lead_names, "units": units}
         check_params(self)
-        source = open_source(sklearn.base.clone(self), X, True, tables)
-        if source.flat is not None:
-            return super().inspect(source.flat, source.y if y is None else y)
-        return describe(source, preprocessing_of(self), y)
+        records = open_source(sklearn.base.clone(self), X, True, recorded)
+        if records.flat is not None:
+            return super().inspect(records.flat, records.y if y is None else y)
+        return describe(records, preprocessing_of(self), y)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

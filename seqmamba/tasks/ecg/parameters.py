@@ -9,7 +9,7 @@ from seqmamba.metrics.multilabel import METRICS
 from seqmamba.nn.directions import Direction
 from seqmamba.params import Choice, IntRange, LogUniform, Uniform, param
 from seqmamba.tasks.ecg.answers.calibration import CalibrationName
-from seqmamba.tasks.ecg.losses import LossName
+from seqmamba.tasks.ecg.net.losses import LossName
 from seqmamba.tasks.ecg.net.model import PoolName, PositionName
 from seqmamba.tasks.ecg.net.stem import StemName
 from seqmamba.tasks.ecg.signal.conditioning import FilterName
@@ -96,6 +96,9 @@ class ECGParameters:
     )
     token: Literal["end", "middle"] = param("middle", "place of the class token, for pool=cls")
     position: PositionName | Literal["auto"] = param("auto", "position vectors")
+    anchor: Literal["rhythm"] | None = param(
+        "rhythm", "cheap model to stand on: logistic regression on the heart's rhythm, or none"
+    )
     dropout: float = param(0.0, "dropout", low=0, high=0.9, search=Uniform(0.0, 0.3))
     drop_path: float = param(0.0, "share of blocks left out", low=0, high=0.9)
     loss: LossName = param("bce", "loss of several labels", search=Choice("bce", "asl"))

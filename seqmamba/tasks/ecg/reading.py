@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,28 @@ from seqmamba.errors import DataError
 from seqmamba.frames import Like
 from seqmamba.tasks.ecg.samples import RecordSamples
 from seqmamba.tasks.ecg.signal.preprocessing import Prepared, Preprocessing
+from seqmamba.tasks.ecg.signal.rhythm import RHYTHM
 
-__all__ = ["Reading", "is_plain", "plain_samples", "read_records", "record_targets"]
-__all__ += ["sequence_targets"]
+__all__ = ["Reading", "Recorded", "is_plain", "plain_samples", "read_records"]
+__all__ += ["record_targets", "sequence_targets"]
+
+
+class Recorded(TypedDict, total=False):
+    """What arrays hold, and tables that do not say.
+
+    Parameters
+    ----------
+    fs : float or None
+        Samples per second; None = that of the arrays in ``fit``, or the network's.
+    lead_names : sequence of str or None
+        Leads of arrays, in their order; 12 need no names.
+    units : str or float
+        Unit of arrays and tables: mV, uV, nV, V or a gain per mV.
+    """
+
+    fs: float | None
+    lead_names: Sequence[str] | None
+    units: str | float
 
 
 @dataclass
@@ -70,6 +89,7 @@ class Reading:
             [p.signal for p in self.prepared],
             np.array([p.present for p in self.prepared]).reshape(len(self.prepared), len(leads)),
             np.array([p.level for p in self.prepared]),
+            np.array([p.rhythm for p in self.prepared]).reshape(-1, len(RHYTHM)),
             window=window,
             info=info,
         )
@@ -195,6 +215,7 @@ def plain_samples(x: NDArray[Any], scaling: NDArray[Any], extra: Mapping[str, An
         list(scaled),
         np.ones((n, 1), dtype=bool),
         np.zeros(n),
+        np.zeros((n, len(RHYTHM))),
         window=max(length, 1),
         info=info,
     )

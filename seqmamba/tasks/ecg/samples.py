@@ -35,6 +35,8 @@ class RecordSamples:
         Leads that a record has.
     level : array (n,)
         Logarithm of each record's standard deviation.
+    rhythm : array (n, 3)
+        How fast and how evenly the heart beats.
     window : int
         Samples of a window.
     y : array (n, K) of 0, 1 or NaN, or None
@@ -54,6 +56,7 @@ class RecordSamples:
     lengths: Indices
     present: NDArray[np.bool_]
     level: Floats
+    rhythm: Floats
     window: int
     y: NDArray[np.float64] | None
     groups: NDArray[Any] | None
@@ -70,6 +73,7 @@ class RecordSamples:
         signals: Sequence[Floats],
         present: NDArray[np.bool_],
         level: NDArray[Any],
+        rhythm: NDArray[Any],
         *,
         window: int,
         info: Info,
@@ -87,6 +91,7 @@ class RecordSamples:
             lengths=lengths,
             present=present,
             level=np.asarray(level, dtype=np.float32),
+            rhythm=np.asarray(rhythm, dtype=np.float32),
             window=window,
             y=y,
             groups=groups,
@@ -115,6 +120,7 @@ class RecordSamples:
         extra = {
             "present": torch.from_numpy(self.present[records]).float(),
             "level": torch.from_numpy(self.level[records]),
+            "rhythm": torch.from_numpy(self.rhythm[records]),
         }
         # While training, the zeros of a shifted window are a lead that fell off, not padding.
         padded = np.arange(self.window) < self.lengths[records, None]
@@ -145,6 +151,7 @@ class RecordSamples:
             lengths=self.lengths[rows],
             present=self.present[rows],
             level=self.level[rows],
+            rhythm=self.rhythm[rows],
             y=None if self.y is None else self.y[rows],
             groups=None if self.groups is None else self.groups[rows],
             records=records,

@@ -1,7 +1,7 @@
 """What a fitted classifier does besides classifying: reports, reasons, long recordings, folds."""
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import polars as pl
 from sklearn.utils.validation import check_is_fitted
@@ -12,6 +12,7 @@ from seqmamba.tasks.ecg.answers.cross_validation import cross_validate
 from seqmamba.tasks.ecg.answers.report import ECGReport
 from seqmamba.tasks.ecg.answers.saliency import SaliencyName
 from seqmamba.tasks.ecg.answers.stream import Moment, pieces_of
+from seqmamba.tasks.ecg.reading import Recorded
 from seqmamba.tasks.ecg.reporting import answer_stream, explain, report_on
 
 if TYPE_CHECKING:
@@ -32,9 +33,7 @@ class ECGVerbs:
         X: Any,
         *,
         target: str | None = None,
-        fs: float | None = None,
-        lead_names: Sequence[str] | None = None,
-        units: str | float = "mV",
+        **recorded: Unpack[Recorded],
     ) -> ECGReport:
         """Report on one recording: probabilities, quality of the signal, a picture.
 
@@ -43,11 +42,10 @@ class ECGVerbs:
         X : path, array (leads, T) or Record
         target : str or None
             Class whose reasons the picture shows; None = the most probable that is answered.
-        fs, lead_names, units
-            Rate, leads and unit of arrays and tables.
+        recorded : keywords of :class:`Recorded`
+            Rate, leads and unit of arrays.
         """
-        tables = {"fs": fs, "lead_names": lead_names, "units": units}
-        return report_on(self._model, X, target, tables)
+        return report_on(self._model, X, target, recorded)
 
     def saliency(
         self,
@@ -55,9 +53,7 @@ class ECGVerbs:
         *,
         target: str,
         method: SaliencyName = "integrated_gradients",
-        fs: float | None = None,
-        lead_names: Sequence[str] | None = None,
-        units: str | float = "mV",
+        **recorded: Unpack[Recorded],
     ) -> Any:
         """Say which leads and samples an answer rests on.
 
@@ -68,8 +64,8 @@ class ECGVerbs:
             A class.
         method : {"integrated_gradients", "grad_input", "occlusion"}
             Gradients along the way from silence, at its end, or leads left out.
-        fs, lead_names, units
-            Rate, leads and unit of arrays and tables.
+        recorded : keywords of :class:`Recorded`
+            Rate, leads and unit of arrays.
 
         Returns
         -------
@@ -78,18 +74,15 @@ class ECGVerbs:
             tables: ``record, lead, share``.
         """
         check_is_fitted(self, "net_")
-        tables = {"fs": fs, "lead_names": lead_names, "units": units}
         with self._model._threads():
-            return explain(self._model, X, target, method, tables)
+            return explain(self._model, X, target, method, recorded)
 
     def predict_stream(
         self,
         source: Any,
         *,
         hop: float = 5.0,
-        fs: float | None = None,
-        lead_names: Sequence[str] | None = None,
-        units: str | float = "mV",
+        **recorded: Unpack[Recorded],
     ) -> Iterator[Moment]:
         """Answer every few seconds of a recording of any length, in constant memory.
 
@@ -99,8 +92,8 @@ class ECGVerbs:
             A WFDB record, read from disk in pieces; or pieces of a recording as they come.
         hop : float
             Seconds between the starts of two windows.
-        fs, lead_names, units
-            Of arrays.
+        recorded : keywords of :class:`Recorded`
+            Rate, leads and unit of arrays.
 
         Yields
         ------
@@ -108,7 +101,7 @@ class ECGVerbs:
             ``start, end`` (seconds), ``probabilities`` (K,), ``flags``.
         """
         check_is_fitted(self, "net_")
-        pieces = pieces_of(source, fs, lead_names, units)
+        pieces = pieces_of(source, recorded)
         yield from answer_stream(self._model, pieces, hop)
 
     def cv(
@@ -118,11 +111,9 @@ class ECGVerbs:
         *,
         folds: int = 5,
         resnet: bool = True,
-        fs: float | None = None,
-        lead_names: Sequence[str] | None = None,
-        units: str | float = "mV",
         groups: Any = None,
         on_error: OnError = "raise",
+        **recorded: Unpack[Recorded],
     ) -> pl.DataFrame:
         """Score out of folds, beside a residual network and logistic regression.
 
@@ -135,12 +126,12 @@ class ECGVerbs:
             Number of folds.
         resnet : bool
             Train the residual network too.
-        fs, lead_names, units
-            Rate, leads and unit of arrays and tables.
         groups : array (n,) or None
             Patients.
         on_error : {"raise", "skip", "nan"}
-            What to do with a damaged record.
+            A damaged record is an error, left out, or without an answer.
+        recorded : keywords of :class:`Recorded`
+            Rate, leads and unit of arrays.
 
         Returns
         -------
@@ -148,6 +139,5 @@ class ECGVerbs:
             ``class, positives``, AUROC and AUPRC of each model; two rows of means.
         """
         check_params(self)
-        tables = {"fs": fs, "lead_names": lead_names, "units": units, "groups": groups}
-        tables["on_error"] = on_error
+        tables = {**recorded, "groups": groups, "on_error": on_error}
         return cross_validate(self._model, X, y, tables, folds=folds, resnet=resnet)

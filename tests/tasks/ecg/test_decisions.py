@@ -8,7 +8,7 @@ from scipy.special import expit
 from seqmamba.metrics.multilabel import expected_calibration_error
 from seqmamba.tasks.ecg.answers.calibration import fit_calibrator
 from seqmamba.tasks.ecg.answers.thresholds import tune_thresholds
-from seqmamba.tasks.ecg.losses import asymmetric_loss, class_weights, masked_bce
+from seqmamba.tasks.ecg.net.losses import asymmetric_loss, class_weights, masked_bce
 
 
 def _overconfident(n: int = 600) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,12 @@ from seqmamba.tasks.ecg.samples import RecordSamples
 __all__ = ["RESNET", "cross_validate", "score_models"]
 
 # of the measured baseline: ECG specification, 5.4
-RESNET: Mapping[str, Any] = {"network": "resnet", "learning_rate": 2e-3, "batch_size": 32}
+RESNET: Mapping[str, Any] = {
+    "network": "resnet",
+    "anchor": None,
+    "learning_rate": 2e-3,
+    "batch_size": 32,
+}
 MANY = 10  # positives from which a class counts in the last row
 
 

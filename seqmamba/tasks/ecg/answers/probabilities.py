@@ -1,19 +1,30 @@
-"""From windows to records: combined logits, calibrated probabilities, decisions, the baseline's."""
+"""From windows to records: logits, calibrated probabilities, decisions, the validation's score."""
 
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
+from torch import nn
 
+from seqmamba.datasets.samples import Samples
+from seqmamba.metrics.multilabel import auprc
 from seqmamba.tasks.ecg.answers.calibration import Calibrator
 from seqmamba.tasks.ecg.baselines import FeatureRegression, simple_features
 from seqmamba.tasks.ecg.building import rate_of
 from seqmamba.tasks.ecg.samples import RecordSamples
+from seqmamba.train.loop import Objective, mean_loss
 
 __all__ = ["baseline_features", "baseline_probabilities", "calibrator_of", "combined", "decide"]
+__all__ += ["objective_of"]
 
 Floats = NDArray[np.float64]
+CHUNK = 256
 
 
 def combined(model: Any, logits: NDArray[Any], samples: RecordSamples) -> Floats:
@@ -58,3 +69,29 @@ def baseline_probabilities(model: Any, samples: RecordSamples) -> Floats:
     baseline = FeatureRegression(model.baseline_weights_, center, spread)
     logits = baseline.logits(baseline_features(model, samples))
     return np.asarray(expit(logits) if model.is_multilabel_ else softmax(logits, axis=1))
+
+
+def objective_of(model: Any) -> Objective:
+    """Return 1 - macro AUPRC of the records; the loss where no class has both labels."""
+
+    def measure(net: nn.Module, samples: Samples) -> float:
+        assert isinstance(samples, RecordSamples)
+        assert samples.y is not None
+        if isinstance(model.class_weight, Mapping):  # costs were given: they decide
+            return mean_loss(model._loss, model.device_, 256)(net, samples)
+        value = auprc(samples.y, _record_logits(model, net, replace(samples, training=False)))
+        if math.isnan(value):
+            return mean_loss(model._loss, model.device_, 256)(net, samples)
+        return 1 - value
+
+    return torch.inference_mode()(measure)
+
+
+def _record_logits(model: Any, net: nn.Module, samples: RecordSamples) -> Floats:
+    """Return logits (n, K) of a network that need not be the model's own, such as an anchor."""
+    device = next(chain(net.parameters(), net.buffers())).device
+    parts = [
+        net(samples.batch(np.arange(start, min(start + CHUNK, len(samples)))).to(device)).cpu()
+        for start in range(0, len(samples), CHUNK)
+    ]
+    return combined(model, torch.cat(parts).double().numpy(), samples)

@@ -1,7 +1,7 @@
 """Answers along a recording that is still going on, or too long for memory."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from seqmamba.datasets.records.record import Record, millivolts
 from seqmamba.datasets.records.wfdb_files import stream_wfdb
 from seqmamba.errors import ConfigError, DataError
+from seqmamba.tasks.ecg.reading import Recorded
 
 __all__ = ["Moment", "pieces_of", "windows_of"]
 
@@ -32,17 +33,16 @@ class Moment(NamedTuple):
     flags: tuple[str, ...]
 
 
-def pieces_of(
-    source: Any, fs: float | None, lead_names: Sequence[str] | None, units: str | float
-) -> Iterator[Record]:
+def pieces_of(source: Any, recorded: Recorded) -> Iterator[Record]:
     """Give pieces of a recording: of a WFDB record from disk, or of arrays (leads, any length)."""
     if isinstance(source, str | os.PathLike):
         yield from stream_wfdb(os.fspath(source))
         return
+    fs, lead_names = recorded.get("fs"), recorded.get("lead_names")
     if fs is None or lead_names is None:
         raise ConfigError("a stream of arrays needs fs and lead_names.")
     for piece in source:
-        signal = millivolts(np.atleast_2d(np.asarray(piece)), units)
+        signal = millivolts(np.atleast_2d(np.asarray(piece)), recorded.get("units", "mV"))
         yield Record("stream", signal, float(fs), tuple(lead_names))
 
 

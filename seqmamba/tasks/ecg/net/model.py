@@ -104,6 +104,10 @@ class ECGNet(nn.Module):
         logits: Tensor = self.head(self.dropout(z))
         return logits
 
+    def output_layer(self) -> nn.Linear:
+        """Return the layer that an anchor silences."""
+        return self.head
+
 
 def _pool(name: PoolName, d_model: int) -> nn.Module:
     if name == "attention":

@@ -50,9 +50,14 @@ def mix_up(batch: Batch, alpha: float) -> Batch:
     other = torch.randperm(len(batch))
     x = share[:, None, None] * batch.x + (1 - share)[:, None, None] * batch.x[other]
     y = share[:, None] * batch.y + (1 - share)[:, None] * batch.y[other]
-    present = torch.maximum(batch.extra["present"], batch.extra["present"][other])
     mask = None if batch.mask is None else batch.mask | batch.mask[other]
-    return replace(batch, x=x, y=y, mask=mask, extra={**batch.extra, "present": present})
+    present, level, rhythm = (batch.extra[name] for name in ("present", "level", "rhythm"))
+    extra = {
+        "present": torch.maximum(present, present[other]),
+        "level": share * level + (1 - share) * level[other],
+        "rhythm": share[:, None] * rhythm + (1 - share)[:, None] * rhythm[other],
+    }
+    return replace(batch, x=x, y=y, mask=mask, extra=extra)
 
 
 def _some(size: int, probability: float) -> Tensor:

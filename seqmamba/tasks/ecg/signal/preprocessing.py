@@ -10,6 +10,7 @@ from seqmamba.datasets.records.record import Record
 from seqmamba.errors import DataError
 from seqmamba.tasks.ecg.signal.conditioning import FilterName, band, fill_gaps, resample
 from seqmamba.tasks.ecg.signal.leads import arrange
+from seqmamba.tasks.ecg.signal.rhythm import rhythm_of
 
 __all__ = ["Prepared", "Preprocessing", "ScaleName"]
 
@@ -32,6 +33,8 @@ class Prepared:
     present : array (leads,) of bool
     level : float
         Logarithm of the record's standard deviation in millivolts.
+    rhythm : array (3,)
+        As :func:`seqmamba.tasks.ecg.signal.rhythm.rhythm_of`.
     scale : array (leads,)
         Millivolts of one unit of ``signal``.
     flags : tuple of str
@@ -41,6 +44,7 @@ class Prepared:
     signal: NDArray[np.float32]
     present: NDArray[np.bool_]
     level: float
+    rhythm: NDArray[np.float64]
     scale: NDArray[np.float64]
     flags: tuple[str, ...]
 
@@ -114,6 +118,7 @@ class Preprocessing:
             signal=np.ascontiguousarray((signal / scale[:, None]).T, dtype=np.float32),
             present=present,
             level=float(np.log(whole)),
+            rhythm=rhythm_of(signal[present], self.fs),
             scale=scale,
             flags=tuple(flags),
         )

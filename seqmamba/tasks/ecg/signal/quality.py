@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 from seqmamba.datasets.records.record import Record
 from seqmamba.tasks.ecg.signal.conditioning import fill_gaps
 from seqmamba.tasks.ecg.signal.leads import STANDARD, arrange
+from seqmamba.tasks.ecg.signal.rhythm import find_beats
 
-__all__ = ["Quality", "find_beats", "quality_of"]
+__all__ = ["Quality", "quality_of"]
 
 Floats = NDArray[np.floating[Any]]
 MAINS_HZ = (50.0, 60.0)
-CLOSEST_BEATS_S = 0.25
-SMOOTHING_S = 0.08
 MOST_CLIPPED, MOST_MAINS, MOST_DRIFT_MV = 0.01, 0.1, 0.5
 
 
@@ -61,26 +60,6 @@ def quality_of(record: Record) -> Quality:
     if _is_reversed(signal, present):
         flags.append("arm electrodes may be exchanged: I is negative, V5 and V6 are upright")
     return Quality(rate, clipped, mains, drift, tuple(flags))
-
-
-def find_beats(signal: Floats, fs: float) -> NDArray[np.float64]:
-    """Return the seconds of the QRS complexes in leads (C, T).
-
-    The envelope is the slope over all leads, smoothed over 80 ms; a beat is a peak of at least 0.3
-    of the usual largest, 0.25 s from the next.
-    """
-    from scipy.ndimage import uniform_filter1d  # slow to import
-    from scipy.signal import find_peaks
-
-    slope = np.sqrt(np.square(np.diff(signal, axis=1)).sum(0))
-    envelope = uniform_filter1d(slope, max(1, round(SMOOTHING_S * fs)))
-    if not len(envelope) or envelope.max() <= 0:
-        return np.zeros(0)
-    low, high = np.percentile(envelope, [20, 99])
-    peaks, _ = find_peaks(
-        envelope, height=low + 0.3 * (high - low), distance=max(1, round(CLOSEST_BEATS_S * fs))
-    )
-    return np.asarray(peaks / fs)
 
 
 def _clipped(signal: Floats) -> float:

@@ -17,7 +17,8 @@ from seqmamba.tasks.ecg.signal.augmentation import augment, mix_up
 from seqmamba.tasks.ecg.signal.conditioning import band, fill_gaps, resample
 from seqmamba.tasks.ecg.signal.leads import arrange, parse_leads
 from seqmamba.tasks.ecg.signal.preprocessing import Preprocessing
-from seqmamba.tasks.ecg.signal.quality import find_beats, quality_of
+from seqmamba.tasks.ecg.signal.quality import quality_of
+from seqmamba.tasks.ecg.signal.rhythm import find_beats, rhythm_of
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +131,24 @@ def test_beats_are_found_where_they_are(clean: Any) -> None:
         assert near.mean() > 0.85
 
 
+@pytest.mark.parametrize(
+    ("intervals", "expected"),
+    [
+        ([0.8] * 11, (0.0, 0.0, 0.0)),  # 75 per minute, even
+        ([1.6] * 5, (np.log(0.5) / 0.3, 0.0, 0.0)),
+        ([0.6, 1.0] * 5, (0.0, 0.25 / 0.1, 0.5 / 0.15)),
+        ([4.0], (0.0, 0.0, 0.0)),  # too few to say
+    ],
+    ids=["even", "slow", "uneven", "few"],
+)
+def test_rhythm_is_that_of_the_beats(intervals: list[float], expected: tuple[float, ...]) -> None:
+    beats = np.round(100 * (0.5 + np.cumsum([0, *intervals]))).astype(int)
+    signal = np.zeros((2, 1000))
+    signal[:, beats] = 1.0
+
+    np.testing.assert_allclose(rhythm_of(signal, 100), expected, atol=0.02)
+
+
 def test_quality_names_clipping_mains_and_exchanged_arms(clean: Any) -> None:
     normal = next(k for k in range(6) if not clean.y[k].any() or clean.meta[k]["rhythm"] == "SR")
     x = np.repeat(clean.x[normal], 5, axis=1)
@@ -157,7 +176,7 @@ def test_windows_cover_every_sample(lengths: list[int], window: int) -> None:
 def _batch() -> Batch:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(64, 200, 12, generator=generator) + 3
-    extra = {"present": torch.ones(64, 12), "level": torch.zeros(64)}
+    extra = {"present": torch.ones(64, 12), "level": torch.zeros(64), "rhythm": torch.zeros(64, 3)}
     return Batch(x=x, y=torch.eye(2).repeat(32, 1), extra=extra)
 
 
