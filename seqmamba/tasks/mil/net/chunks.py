@@ -15,7 +15,6 @@ from torch.nn import functional
 from seqmamba.kernels import causal_conv1d, selective_scan
 from seqmamba.nn.branch import Branch, branch_of
 from seqmamba.nn.directions import TwoBranchMamba
-from seqmamba.nn.encoder import Encoder
 from seqmamba.nn.mamba import Mamba
 from seqmamba.nn.order import reorder
 
@@ -25,7 +24,7 @@ __all__ = ["encode_in_chunks"]
 class Projecting(Protocol):
     """A network with a projection and an encoder."""
 
-    encoder: Encoder | None
+    encoder: Any  # an Encoder, or None
 
     def project(self, x: Tensor) -> Tensor:
         """Return (L, D) of a piece of a bag."""

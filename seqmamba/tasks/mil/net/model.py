@@ -12,11 +12,12 @@ from seqmamba.datasets.samples import Batch
 from seqmamba.nn import AttentionPool, Encoder
 from seqmamba.tasks.mil.net.chunks import encode_in_chunks
 from seqmamba.tasks.mil.net.groups import groups_of
+from seqmamba.tasks.mil.net.s4d import S4D
 from seqmamba.tasks.mil.net.start import restart_as_reference
 
 __all__ = ["BagNet", "EncoderName", "NetSettings", "PoolName", "Pooled"]
 
-EncoderName = Literal["srmamba", "bimamba", "mamba", "lbmamba", "none"]
+EncoderName = Literal["srmamba", "bimamba", "mamba", "lbmamba", "s4d", "none"]
 PoolName = Literal["attention", "gated", "mean", "max"]
 PRESETS = {
     "srmamba": "mambamil",
@@ -120,7 +121,8 @@ class BagNet(nn.Module):
     def pool_bags(self, x: Tensor, lengths: Tensor) -> Pooled:
         """Return what the network makes of padded bags (B, L, F)."""
         alone = len(x) == 1
-        if alone and not torch.is_grad_enabled() and x.shape[1] > self.settings.checkpoint_tokens:
+        long = alone and x.shape[1] > self.settings.checkpoint_tokens
+        if long and not torch.is_grad_enabled() and not isinstance(self.encoder, S4D):
             h = encode_in_chunks(self, x[0], CHUNK)[None]
             return self._pool(h, None)
         h, mask = self._augment(self._scaled(x), lengths)
@@ -157,6 +159,8 @@ class BagNet(nn.Module):
     def _encode(self, h: Tensor, lengths: Tensor, mask: Tensor) -> Tensor:
         if self.encoder is None:
             return h
+        if isinstance(self.encoder, S4D):
+            return self.encoder(h, mask)  # type: ignore[no-any-return]
         whole = not (self.training and (self._thins()))
         rows: dict[str, Any] = {"lengths": lengths} if whole else {"mask": mask}
         if torch.is_grad_enabled() and h.shape[0] * h.shape[1] > self.settings.checkpoint_tokens:
@@ -212,7 +216,9 @@ def _drop_empty(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     return x.gather(1, order.unsqueeze(-1).expand(-1, -1, x.shape[-1])), mask.gather(1, order)
 
 
-def _encoder(settings: NetSettings) -> Encoder:
+def _encoder(settings: NetSettings) -> Encoder | S4D:
+    if settings.encoder == "s4d":
+        return S4D(settings.d_model, settings.d_state)
     options: dict[str, Any] = {}
     if settings.encoder == "srmamba":
         options = {"rate": settings.rate, "pad_mode": settings.pad_mode}
