@@ -39,7 +39,8 @@ class MILClassifier(BagVerbs, ClassifierMixin, BagEstimator):  # type: ignore[mi
 
     ``encoder="srmamba"`` reads the instances in order and once more reordered (MambaMIL, arXiv
     2403.06800), ``"bimamba"`` in both directions, ``"lbmamba"`` with local look-back (arXiv
-    2506.15976); ``"none"`` leaves order aside (attention pooling: arXiv 1802.04712).
+    2506.15976), ``"s4d"`` is the one layer of S4MIL, a baseline; ``"none"`` leaves order aside
+    (attention pooling: arXiv 1802.04712).
 
     Fitted attributes: ``classes_``, ``temperature_``, ``d_model_``, ``n_layers_``, ``n_members_``,
     ``rate_``.
