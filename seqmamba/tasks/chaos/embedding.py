@@ -1,6 +1,7 @@
 """Delay embedding: a lag by mutual information, a dimension by Cao or by false neighbours."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -8,8 +9,18 @@ from numpy.typing import NDArray
 from scipy.signal import medfilt
 from scipy.spatial import KDTree
 
-__all__ = ["EmbeddingReport", "cao", "choose", "embedding_report", "false_neighbours"]
-__all__ += ["mutual_information", "suggest"]
+from seqmamba.reports import new_figure
+
+__all__ = [
+    "EmbeddingReport",
+    "cao",
+    "choose",
+    "embedding_report",
+    "false_neighbours",
+    "first_minimum",
+    "mutual_information",
+    "suggest",
+]
 
 Array = NDArray[np.float64]
 
@@ -50,6 +61,24 @@ class EmbeddingReport:
         ]
         median = {"channel": "all", "delay_lag": self.delay_lag, "delay_dim": self.delay_dim}
         return pl.DataFrame([*rows, median])
+
+    def figure(self) -> Any:
+        """Draw mutual information by lag and Cao's E1 by dimension; dots mark what was chosen."""
+        figure, axes = new_figure(1, 2, size=(8, 3.2))
+        curves = [
+            (self.information, "lag", "information", self.lags),
+            (self.dimension, "dim", "e1", self.dims),
+        ]
+        for axis, (table, x, y, chosen) in zip(axes[0], curves, strict=True):
+            for channel, at in chosen.items():
+                rows = table.filter(pl.col("channel") == channel)
+                (line,) = axis.plot(rows[x], rows[y], lw=1.1, label=channel)
+                axis.plot(at, rows[y][at - 1], "o", color=line.get_color())
+            axis.set_xlabel({"lag": "lag in rows", "dim": "dimension"}[x])
+        axes[0, 0].set_ylabel("mutual information in nats")
+        axes[0, 1].set_ylabel("Cao's E1")
+        axes[0, 0].legend(fontsize=8)
+        return figure
 
 
 def mutual_information(x: Array, max_lag: int = 100) -> Array:

@@ -1,6 +1,5 @@
 """The chaotic forecaster: one orbit in, rollouts out, around the PhyxMamba network."""
 
-import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,27 +13,27 @@ from torch import Tensor, nn
 
 from seqmamba.base import BaseEstimator
 from seqmamba.datasets.samples import Batch, Info, Samples
-from seqmamba.datasets.trajectories import Trajectories, read_trajectories
-from seqmamba.metrics.chaos import nrmse_by_lead, valid_steps
 from seqmamba.nn import Encoder
 from seqmamba.tasks.chaos.answers.forecast import forecast
-from seqmamba.tasks.chaos.facts import (
-    describe,
-    estimated_lyapunov_time,
-    refuse_short,
-    window_shape,
+from seqmamba.tasks.chaos.facts import window_shape
+from seqmamba.tasks.chaos.foundation import (
+    BASELINE_STATE,
+    CERTAIN_STARTS,
+    candidates,
+    keep_anchor_unless_surely_better,
+    keep_baselines,
+    left_over,
+    stand_on_smoothed,
 )
-from seqmamba.tasks.chaos.forcing import force
-from seqmamba.tasks.chaos.foundation import denoised, left_over, surely_longer
 from seqmamba.tasks.chaos.maps.anchors import PERFECT, MapAnchor, newest_rows
-from seqmamba.tasks.chaos.maps.ridge import RidgeMap
 from seqmamba.tasks.chaos.maps.smoothing import smooth
+from seqmamba.tasks.chaos.net.forcing import force
 from seqmamba.tasks.chaos.net.losses import patch_loss
 from seqmamba.tasks.chaos.net.model import PhyxMamba
-from seqmamba.tasks.chaos.net.rollout import Rollout, roll
+from seqmamba.tasks.chaos.net.rollout import Rollout
 from seqmamba.tasks.chaos.net.tokens import PatchTokens
+from seqmamba.tasks.chaos.orbits import OrbitReader
 from seqmamba.tasks.chaos.parameters import PRESETS, ForecasterParameters
-from seqmamba.tasks.chaos.reading import ChannelScale, check_channels, ordered
 from seqmamba.tasks.chaos.verbs import ForecasterVerbs
 from seqmamba.tasks.chaos.windows import TrajectoryWindows, WindowShape
 from seqmamba.train.anchor import Anchor, Anchored
@@ -44,18 +43,12 @@ __all__ = ["PhyxMambaForecaster"]
 
 Array = NDArray[np.float64]
 
-log = logging.getLogger(__name__)
-
 VALID_WINDOWS = 256  # of the validation loss
 ORBIT_ROWS = 3_000  # kept for the cheap models that evaluate fits
-CERTAIN_STARTS = 100  # rollouts that decide between the network and its anchor
-PARTS = ("numbers", "weight", "projection")  # of a ridge map, in a model file
-BASELINES = ("ngrc", "rff")  # kept beside the network
-WIDE, TURNS = 3, 2  # times the features of rff, and turns of its metric, for wide anchors
 
 
 @dataclass(eq=False, repr=False)
-class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
+class PhyxMambaForecaster(ForecasterVerbs, OrbitReader, ForecasterParameters, BaseEstimator):
     """Forecast a chaotic system for as long as chaos allows, and stay on its attractor after that.
 
     PhyxMamba (Liu et al., arXiv 2505.23863) reads a context of delayed patches with a stack of
@@ -81,8 +74,7 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
     _task: ClassVar[str] = "chaos"
     _state_names: ClassVar[tuple[str, ...]] = (
         "center_", "spread_", "dt_", "lyapunov_time_", "lyapunov_is_estimate_", "context_",
-        "context_end_", "orbit_", "source_", "smoothing_", "ngrc_numbers_", "ngrc_weight_",
-        "ngrc_projection_", "one_step_error_", "rff_numbers_", "rff_weight_", "rff_projection_",
+        "context_end_", "orbit_", "source_", "smoothing_", "one_step_error_", *BASELINE_STATE,
     )  # fmt: skip
     _default_learning_rate: ClassVar[float] = 1e-3
     _default_val_size: ClassVar[float | int] = 0.15
@@ -113,62 +105,21 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
 
     def _read(self, X: Any, y: Any, fit: bool, **tables: Any) -> TrajectoryWindows:
         """Read orbits; with ``fit=True`` learn scale, embedding and clock from them."""
-        found = self._orbits(X, split_jumps=fit)
-        if fit:
-            return self._learn(found)
-        check_channels(self.info_.feature_names, found)
-        segments = [self._scale.apply(s) for s in ordered(found, self.info_.feature_names)]
-        return TrajectoryWindows.over(segments, self._shape, self.info_)
-
-    def _orbits(self, X: Any, *, split_jumps: bool = False) -> Trajectories:
-        return read_trajectories(
-            X, id_col=self.id_col, time_col=self.time_col, split_jumps=split_jumps
-        )
-
-    def _learn(self, found: Trajectories) -> TrajectoryWindows:
-        share = self._held_out_share(found.n_rows)
-        training = [s[: len(s) - math.ceil(len(s) * share)] for s in found.segments]
-        identity = self._resolved("normalize") == "none"
-        scale = ChannelScale.learn(training, found.names, is_identity=identity)
-        self.center_, self.spread_ = scale.center, scale.spread
-        segments = [scale.apply(s) for s in found.segments]
-        info = describe(
-            found,
-            segments,
-            input_size=self.input_size,
-            patch=self.patch,
-            delay_dim=self.delay_dim,
-            delay_lag=self.delay_lag,
-        )
-        shape = self._shape_for(info)
-        refuse_short(found, shape, self.input_size)
-        self.dt_ = float(self.dt or found.dt or 1.0)
-        self.lyapunov_is_estimate_ = self.lyapunov_time is None
-        self.lyapunov_time_ = self.lyapunov_time or estimated_lyapunov_time(
-            max(segments, key=len), self.dt_, self.input_size
-        )
-        self.context_ = found.segments[-1][-(shape.lead + shape.context) :]
-        self.context_end_ = found.ends[-1]
-        self.source_ = [found.like.library, found.shape, found.dt is not None]
+        if not fit:
+            return self._windows(X)
         self.smoothing_ = 0.0
-        return TrajectoryWindows.over(segments, shape, info)
+        return self._learn(self._orbits(X, split_jumps=True))
 
     @property
-    def _shape(self) -> WindowShape:
-        return self._shape_for(self.info_)
+    def _is_identity(self) -> bool:
+        return bool(self._resolved("normalize") == "none")
+
+    @property
+    def _held_out(self) -> float | int:
+        return self._default_val_size if self.val_size is None else self.val_size
 
     def _shape_for(self, info: Info) -> WindowShape:
         return window_shape(info, self.input_size, is_released=self.preset == "paper")
-
-    @property
-    def _scale(self) -> ChannelScale:
-        return ChannelScale(
-            self.center_, self.spread_, is_identity=self._resolved("normalize") == "none"
-        )
-
-    def _held_out_share(self, rows: int) -> float:
-        held_out = self._default_val_size if self.val_size is None else self.val_size
-        return held_out if held_out < 1 else held_out / rows
 
     def _build(self, info: Info) -> nn.Module:
         kept, patch = int(info.extra["kept"]), int(info.extra["patch"])
@@ -202,19 +153,7 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
         )
 
     def _anchors(self, info: Info) -> Mapping[str, Anchor]:
-        kept, patch = int(info.extra["kept"]), int(info.extra["patch"])
-        few, reach = self.n_features, self.input_size
-        rff = MapAnchor("fourier", kept, patch, n_features=few, reach=reach)
-        self._candidates: dict[str, Anchor] = {
-            "ngrc": MapAnchor("monomials", kept, patch, n_features=few, reach=reach),
-            "rff": rff,
-            "rff_wide": MapAnchor(
-                "fourier", kept, patch, n_features=WIDE * few, reach=reach, like=rff, turns=TURNS
-            ),
-            "mixed": MapAnchor(
-                "mixed", kept, patch, n_features=WIDE * few, reach=reach, like=rff, turns=TURNS
-            ),
-        }
+        self._candidates = candidates(info, n_features=self.n_features, reach=self.input_size)
         return self._candidates
 
     def _split(self, samples: Samples) -> tuple[Samples, Samples | None]:
@@ -228,7 +167,7 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
         """Choose the anchor; the network's outputs are measured in what that leaves over."""
         assert isinstance(train, TrajectoryWindows)
         super()._prepare(train, valid)
-        self._keep_baselines(train, train if valid is None else valid)
+        keep_baselines(self, train, train if valid is None else valid)
         net = self._net
         if not isinstance(self.net_, Anchored):
             if self._resolved("target") == "delta":
@@ -238,52 +177,11 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
         anchor = self.net_.anchor
         assert isinstance(anchor, MapAnchor)
         if self.denoise and isinstance(valid, TrajectoryWindows):
-            self._denoise(anchor, train, valid)
+            stand_on_smoothed(self, anchor, train, valid)
         for part in (train, valid):
             if isinstance(part, TrajectoryWindows):
                 part.anchored = anchor.over(part.segments)
         net.scale.copy_(torch.from_numpy(left_over(train, anchor.map.reach)))
-
-    def _keep_baselines(self, train: Samples, valid: Samples) -> None:
-        """Fit the ridge maps that were no candidates, and keep all to compare with."""
-        known = self._candidates if self.anchor is not None else self._anchors(self.info_)
-        objective = self._objective()
-        for name in BASELINES:
-            baseline = cast(MapAnchor, known[name])
-            if name not in self.anchor_scores_:
-                baseline.fit(train)
-                baseline.tune(lambda tried: objective(tried, valid))
-            for part in PARTS:
-                setattr(self, f"{name}_{part}_", getattr(baseline, part).numpy())
-
-    def _baselines(self) -> dict[str, MapAnchor]:
-        """Return the ridge maps that fit kept."""
-        known = self._anchors(self.info_)
-        found = {name: cast(MapAnchor, known[name]) for name in BASELINES}
-        for name, baseline in found.items():
-            for part in PARTS:
-                setattr(baseline, part, torch.from_numpy(getattr(self, f"{name}_{part}_")))
-        return found
-
-    def _denoise(
-        self, anchor: MapAnchor, train: TrajectoryWindows, valid: TrajectoryWindows
-    ) -> None:
-        """Stand on a map of smoothed orbits, where validation gains by it."""
-        raw = anchor.map
-        contexts, truth = valid.rollouts(self.validation_starts, self.validation_steps)
-
-        def score(map_: RidgeMap, ratio: float) -> float:
-            anchor.take(map_)
-            self.smoothing_ = ratio
-            return self._error(anchor, contexts, truth)
-
-        before = self.anchor_scores_[cast(str, self.anchor_)]
-        found = denoised(anchor, train, before, score, force=self.denoise is True)
-        anchor.take(raw if found is None else found.map)
-        self.smoothing_ = 0.0 if found is None else found.ratio
-        if found is not None:
-            self.anchor_scores_["denoised"] = found.score
-            train.segments, train.values = found.segments, np.concatenate(found.segments)
 
     @property
     def _net(self) -> PhyxMamba:
@@ -320,17 +218,6 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
         size = noise / self._unit().to(batch.x)
         return replace(batch, x=batch.x + size * torch.randn_like(batch.x))
 
-    def _unit(self) -> Tensor:
-        """Return the factor that brings the network's units to unit variance: (V,)."""
-        if self._resolved("normalize") == "zscore":
-            return torch.ones(int(self._scale.kept.sum()))
-        return torch.from_numpy(1 / np.sqrt(self.spread_[self._scale.kept] ** 2 + 1e-6))
-
-    def _bound(self) -> float:
-        if self._resolved("normalize") == "zscore":
-            return self.clip_sigma
-        return float(np.max(np.abs(self.center_) + self.clip_sigma * self.spread_))
-
     # -- validation by rollouts ----------------------------------------------------------------
 
     def _objective(self) -> Objective:
@@ -343,31 +230,19 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
                 calls["n"] += 1
                 if (calls["n"] - 1) % self._resolved("validate_every"):
                     return math.inf
-            return self._rollout_error(net, samples)
+            found = samples.rollouts(self.validation_starts, self.validation_steps)
+            return self._error(net, *found)
 
         return measure
 
-    def _rollout_error(self, net: nn.Module, samples: TrajectoryWindows) -> float:
-        found = samples.rollouts(self.validation_starts, self.validation_steps)
-        return self._error(net, *found)
-
-    def _error(self, net: nn.Module, context: Array, truth: Array) -> float:
-        path = self._roll(net, context, truth.shape[1]).path
-        unit = 1 / self._unit().numpy()
-        valid = valid_steps(truth, path, unit).mean() / truth.shape[1]
-        error = np.minimum(nrmse_by_lead(truth, path, unit), 2.0).mean()
-        return float(-valid + 1e-3 * error)
-
-    def _roll(self, net: nn.Module, context: Array, h: int, *, smooths: bool = True) -> Rollout:
+    def _roll(self, net: nn.Module, context: Array, h: int) -> Rollout:
         """Roll scaled contexts (B, n, kept) on, smoothed where the model was fitted so."""
         if isinstance(net, Anchored) and net.is_silent:
             net = net.anchor
-        if self.smoothing_ and smooths:
+        if self.smoothing_:
             anchor = net.anchor if isinstance(net, Anchored) else net
             context = smooth(cast(MapAnchor, anchor).map, context, self.smoothing_)
-        shape = self._shape
-        keep = max(shape.lead + shape.context, self.input_size)
-        return roll(net, context, h, keep=keep, bound=self._bound())
+        return super()._roll(net, context, h)
 
     def _finish(self, train: Samples, valid: Samples | None) -> None:
         """Force the network with its own answers, unless its rollouts are valid to their end."""
@@ -376,26 +251,12 @@ class PhyxMambaForecaster(ForecasterVerbs, ForecasterParameters, BaseEstimator):
             force(self, train, cast(TrajectoryWindows | None, valid))
         self.net_.eval()
         if isinstance(self.net_, Anchored) and isinstance(valid, TrajectoryWindows):
-            self._keep_anchor_unless_surely_better(self.net_, valid)
+            keep_anchor_unless_surely_better(self, self.net_, valid)
         self.orbit_ = newest_rows(train.segments, ORBIT_ROWS)[-1]
         judged = valid if isinstance(valid, TrajectoryWindows) else train
         context, truth = judged.rollouts(CERTAIN_STARTS, self.patch_)
         first = self._roll(self.net_, context, 1).path[:, 0] - truth[:, 0]
         self.one_step_error_ = np.sqrt(np.mean(first**2, axis=0))
-
-    def _keep_anchor_unless_surely_better(self, net: Anchored, valid: TrajectoryWindows) -> None:
-        """Go back to the anchor where the network's gain may be chance."""
-        if self.history_.best_epoch == 0:
-            return
-        context, truth = valid.rollouts(CERTAIN_STARTS, self.validation_steps)
-        unit, h = 1 / self._unit().numpy(), truth.shape[1]
-        parts = (net.anchor, net)
-        alone, both = (valid_steps(truth, self._roll(m, context, h).path, unit) for m in parts)
-        if not surely_longer(alone, both):
-            log.info("the network is not surely better than its anchor, which stands alone")
-            net.silence()
-            self.history_.best_epoch = 0
-            self.history_.best = self.history_.rows[0]["objective"]
 
     # -- answers -------------------------------------------------------------------------------
 

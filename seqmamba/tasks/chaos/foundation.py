@@ -3,27 +3,114 @@
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from seqmamba.datasets.samples import Info, Samples
+from seqmamba.metrics.chaos import valid_steps
 from seqmamba.tasks.chaos.maps.anchors import PERFECT, MapAnchor, newest_rows
 from seqmamba.tasks.chaos.maps.features import FeatureKind, n_monomials
 from seqmamba.tasks.chaos.maps.ridge import MapSetting, RidgeMap
 from seqmamba.tasks.chaos.maps.smoothing import smooth_segments
 from seqmamba.tasks.chaos.windows import TrajectoryWindows
+from seqmamba.train.anchor import Anchored
 
-__all__ = ["Denoised", "denoised", "left_over", "surely_longer"]
+if TYPE_CHECKING:
+    from seqmamba.tasks.chaos.estimator import PhyxMambaForecaster
+
+__all__ = [
+    "BASELINE_STATE",
+    "CERTAIN_STARTS",
+    "candidates",
+    "keep_anchor_unless_surely_better",
+    "keep_baselines",
+    "kept_baselines",
+    "left_over",
+    "stand_on_smoothed",
+]
 
 Array = NDArray[np.float64]
 
+BASELINES = ("ngrc", "rff")  # kept beside the network
+PARTS = ("numbers", "weight", "projection")  # of a ridge map, in a model file
+BASELINE_STATE = tuple(f"{name}_{part}_" for name in BASELINES for part in PARTS)
+WIDE, TURNS = 3, 2  # times the features of rff, and turns of the metric, for wide anchors
+CERTAIN_STARTS = 100  # rollouts that decide between the network and its anchor
 RATIOS = (4.0, 64.0, 1024.0)
 MARGIN = 0.01  # of the validation horizon, by which smoothing must gain
 MAX_CHANNELS = 8
 SEARCH_ROWS = 2_000
 
 log = logging.getLogger(__name__)
+
+
+def candidates(info: Info, *, n_features: int, reach: int) -> dict[str, MapAnchor]:
+    """Return the maps that a network may stand on, the simplest first.
+
+    The last two are wider, and learn the metric of their kernel.
+    """
+    kept, patch = int(info.extra["kept"]), int(info.extra["patch"])
+
+    def anchor(kind: FeatureKind, width: int = 1, **more: Any) -> MapAnchor:
+        return MapAnchor(kind, kept, patch, n_features=width * n_features, reach=reach, **more)
+
+    rff = anchor("fourier")
+    return {
+        "ngrc": anchor("monomials"),
+        "rff": rff,
+        "rff_wide": anchor("fourier", WIDE, like=rff, turns=TURNS),
+        "mixed": anchor("mixed", WIDE, like=rff, turns=TURNS),
+    }
+
+
+def keep_baselines(model: "PhyxMambaForecaster", train: Samples, valid: Samples) -> None:
+    """Fit the cheap maps that were no candidates, and keep both to compare with."""
+    known = model._candidates if model.anchor is not None else model._anchors(model.info_)
+    objective = model._objective()
+    for name in BASELINES:
+        baseline = cast(MapAnchor, known[name])
+        if name not in model.anchor_scores_:
+            baseline.fit(train)
+            baseline.tune(lambda tried: objective(tried, valid))
+        for part in PARTS:
+            setattr(model, f"{name}_{part}_", getattr(baseline, part).numpy())
+
+
+def kept_baselines(model: "PhyxMambaForecaster") -> dict[str, MapAnchor]:
+    """Return the maps that ``fit`` kept."""
+    known = candidates(model.info_, n_features=model.n_features, reach=model.input_size)
+    found = {name: known[name] for name in BASELINES}
+    for name, baseline in found.items():
+        for part in PARTS:
+            setattr(baseline, part, torch.from_numpy(getattr(model, f"{name}_{part}_")))
+    return found
+
+
+def stand_on_smoothed(
+    model: "PhyxMambaForecaster",
+    anchor: MapAnchor,
+    train: TrajectoryWindows,
+    valid: TrajectoryWindows,
+) -> None:
+    """Stand on a map of smoothed orbits, where validation gains by it."""
+    raw = anchor.map
+    contexts, truth = valid.rollouts(model.validation_starts, model.validation_steps)
+
+    def score(map_: RidgeMap, ratio: float) -> float:
+        anchor.take(map_)
+        model.smoothing_ = ratio
+        return model._error(anchor, contexts, truth)
+
+    before = model.anchor_scores_[cast(str, model.anchor_)]
+    found = denoised(anchor, train, before, score, force=model.denoise is True)
+    anchor.take(raw if found is None else found.map)
+    model.smoothing_ = 0.0 if found is None else found.ratio
+    if found is not None:
+        model.anchor_scores_["denoised"] = found.score
+        train.segments, train.values = found.segments, np.concatenate(found.segments)
 
 
 @dataclass(frozen=True)
@@ -135,6 +222,24 @@ def left_over(train: TrajectoryWindows, reach: int) -> Array:
         offset += len(segment)
     size: Array = np.sqrt(np.mean(np.concatenate(parts) ** 2, axis=0))
     return np.maximum(size, 1e-9)
+
+
+def keep_anchor_unless_surely_better(
+    model: "PhyxMambaForecaster", net: Anchored, valid: TrajectoryWindows
+) -> None:
+    """Go back to the anchor where the network's gain may be chance."""
+    if net.is_silent:
+        return
+    context, truth = valid.rollouts(CERTAIN_STARTS, model.validation_steps)
+    unit, h = 1 / model._unit().numpy(), truth.shape[1]
+    alone, both = (
+        valid_steps(truth, model._roll(part, context, h).path, unit) for part in (net.anchor, net)
+    )
+    if not surely_longer(alone, both):
+        log.info("the network is not surely better than its anchor, which stands alone")
+        net.silence()
+        model.history_.best_epoch = 0
+        model.history_.best = model.history_.rows[0]["objective"]
 
 
 def surely_longer(simple: Array, other: Array) -> bool:

@@ -121,6 +121,36 @@ class ForecasterVerbs:
         paths = self.rollout(X, h=h, n_members=n_members)
         return ensemble.horizon(paths, self._model.spread_) * self._model.dt_
 
+    def ensemble_scores(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        h: int = 300,
+        starts: int = 100,
+        n_members: int = 20,
+        level: float = 0.9,
+    ) -> pl.DataFrame:
+        """Score ensembles by lead time: step, lyapunov_times, crps, coverage, spread.
+
+        Parameters
+        ----------
+        X : table, path, array or several arrays
+            Orbits that were not in ``fit``.
+        y : same as X, or None
+            The true orbits, where X is a noisy observation of them.
+        h : int
+            Rows per rollout.
+        starts : int
+            Ensembles, evenly spread over X.
+        n_members : int
+            Rollouts of each, as of :meth:`rollout`.
+        level : float
+            Share that the central interval of the members should cover.
+        """
+        check_is_fitted(self, "net_")
+        return ensemble.scores(self._model, X, y, h, starts, n_members, level)
+
     def lyapunov_exponents(self, count: int = 1, *, duration: float = 200.0) -> NDArray[np.float64]:
         """Return the largest Lyapunov exponents of the fitted model, per unit of time.
 

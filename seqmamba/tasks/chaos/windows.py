@@ -152,9 +152,9 @@ class TrajectoryWindows:
                 f"{s.lead} rows before it and a forecast of {s.patch} need "
                 f"{s.lead + s.context + s.patch}. Pass more rows, or a smaller context."
             )
-        # a start per two patches at least: with few rows rather a shorter horizon than one start
-        horizon = min(horizon, max(room - room // 3, s.patch))
-        found = self.reshaped(replace(s, future=horizon))
+        found = self.reshaped(replace(s, future=min(horizon, room)))
+        if len(found) < count:  # few rows: rather a shorter horizon than hardly a start
+            found = self.reshaped(replace(s, future=min(horizon, max(room - room // 3, s.patch))))
         chosen = np.unique(np.linspace(0, len(found) - 1, count).astype(np.int64))
         batch = found.batch(chosen)
         assert batch.y is not None

@@ -140,6 +140,19 @@ def test_ensembles_start_from_the_forecast(fitted: PhyxMambaForecaster) -> None:
     assert (low <= high).all()
 
 
+def test_ensembles_are_scored_by_lead_time(
+    fitted: PhyxMambaForecaster, orbit: NDArray[np.float64]
+) -> None:
+    scores = fitted.ensemble_scores(orbit[600:], h=100, starts=10, n_members=8, level=0.8)
+
+    assert scores.columns == ["step", "lyapunov_times", "crps", "coverage", "spread"]
+    assert scores.height == 100
+    assert scores["crps"][-1] > scores["crps"][0]
+    assert scores["coverage"].is_between(0, 1).all()
+    with pytest.raises(ConfigError, match="level must lie between 0 and 1"):
+        fitted.ensemble_scores(orbit[600:], level=1.5)
+
+
 def test_exponents_are_those_of_lorenz(fitted: PhyxMambaForecaster) -> None:
     assert fitted.lyapunov_exponents(duration=60)[0] == pytest.approx(0.9, rel=0.15)
 

@@ -13,6 +13,7 @@ from seqmamba.tasks.chaos.maps.metric import sharpened
 from seqmamba.tasks.chaos.maps.others import Analogues, EchoState, Persistence
 from seqmamba.tasks.chaos.maps.ridge import MapSetting, RidgeMap
 from seqmamba.tasks.chaos.maps.smoothing import smooth, smooth_segments
+from seqmamba.tasks.chaos.net.rollout import roll
 
 Array = NDArray[np.float64]
 NOMINAL = 1 / (30 * 0.89171)  # the paper's spacing of Lorenz63
@@ -161,3 +162,15 @@ def test_other_cheap_models_beat_persistence(lorenz: tuple[Array, Array], kind: 
     still = np.abs(Persistence()(batch)[:, 0, 0].numpy() - test[:, 60]).mean()
 
     assert error < 0.2 * still
+
+
+def test_an_echo_state_is_carried_on(lorenz: tuple[Array, Array]) -> None:
+    train, test = lorenz
+    model = EchoState([train], units=50)
+    context = torch.from_numpy(test[:3, :40])
+
+    whole = roll(model, context, 8, keep=40)
+    rest = roll(model, np.concatenate([context, whole.path[:, :3]], axis=1), 5, keep=43)
+
+    np.testing.assert_allclose(whole.path[:, 3:], rest.path, atol=1e-10)
+    assert roll(model, context, 8, keep=40, bound=0.1).diverged.all()

@@ -1,7 +1,7 @@
 """Forecasts in the units, the library and the shape of the data that came in."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -10,17 +10,15 @@ from numpy.typing import NDArray
 from seqmamba.datasets.trajectories import Trajectories
 from seqmamba.errors import ConfigError, DataError
 from seqmamba.frames import Like, write
+from seqmamba.tasks.chaos.orbits import OrbitReader
 from seqmamba.tasks.chaos.reading import check_channels, ordered
-
-if TYPE_CHECKING:
-    from seqmamba.tasks.chaos.estimator import PhyxMambaForecaster
 
 __all__ = ["contexts_of", "filled", "forecast"]
 
 Array = NDArray[np.float64]
 
 
-def forecast(model: "PhyxMambaForecaster", X: Any, h: int) -> Any:
+def forecast(model: OrbitReader, X: Any, h: int) -> Any:
     """Return the rows behind the last of each orbit."""
     if h < 1:
         raise ConfigError(f"h must be at least 1 row, got {h!r}.")
@@ -29,7 +27,7 @@ def forecast(model: "PhyxMambaForecaster", X: Any, h: int) -> Any:
     return _answer(model, found, model._scale.invert(path))
 
 
-def contexts_of(model: "PhyxMambaForecaster", X: Any) -> tuple[Trajectories, Array]:
+def contexts_of(model: OrbitReader, X: Any) -> tuple[Trajectories, Array]:
     """Return orbits and their scaled contexts (n, lead + context, kept)."""
     names = model.info_.feature_names
     if X is None:
@@ -52,7 +50,7 @@ def contexts_of(model: "PhyxMambaForecaster", X: Any) -> tuple[Trajectories, Arr
     return found, filled(segments, model)
 
 
-def filled(segments: Sequence[Array], model: "PhyxMambaForecaster") -> Array:
+def filled(segments: Sequence[Array], model: OrbitReader) -> Array:
     """Stack the newest rows of contexts; delayed rows that are not there repeat the first.
 
     Raises
@@ -87,7 +85,7 @@ def _check_spacing(found: float, fitted: float, column: str) -> None:
         )
 
 
-def _answer(model: "PhyxMambaForecaster", found: Trajectories, path: Array) -> Any:
+def _answer(model: OrbitReader, found: Trajectories, path: Array) -> Any:
     if found.shape == "array":
         return path[0]
     if found.shape == "arrays":

@@ -18,16 +18,16 @@ from seqmamba.metrics.chaos import (
 )
 from seqmamba.metrics.metric import skill
 from seqmamba.metrics.score import named
+from seqmamba.tasks.chaos.foundation import kept_baselines
 from seqmamba.tasks.chaos.maps.others import Analogues, EchoState, Persistence
-from seqmamba.tasks.chaos.net.rollout import roll
-from seqmamba.tasks.chaos.reading import check_channels, ordered
-from seqmamba.tasks.chaos.windows import TrajectoryWindows
+from seqmamba.tasks.chaos.net.rollout import Rollout, roll
+from seqmamba.tasks.chaos.orbits import OrbitReader
 from seqmamba.train.anchor import Anchored
 
 if TYPE_CHECKING:
     from seqmamba.tasks.chaos.estimator import PhyxMambaForecaster
 
-__all__ = ["Paths", "evaluate", "figures", "rollouts", "score_table"]
+__all__ = ["Paths", "evaluate", "figures", "pieces", "rollouts", "score_table", "started"]
 
 Array = NDArray[np.float64]
 
@@ -54,6 +54,10 @@ class Paths:
         self.forecasts[name] = path
         self.diverged[name] = int(np.sum(diverged))
 
+    def add_floor(self) -> None:
+        """Take another piece of the orbit for a forecast that knows the climate alone."""
+        self.add("floor", np.roll(self.truth, max(len(self.truth) // 2, 1), axis=0))
+
 
 def evaluate(
     model: "PhyxMambaForecaster",
@@ -64,14 +68,10 @@ def evaluate(
     starts: int,
 ) -> pl.DataFrame:
     """Return one row per metric."""
-    if h < 1 or starts < 1:
-        raise ConfigError(f"h and starts must be at least 1, got {h!r} and {starts!r}.")
     return score_table(model, rollouts(model, X, y, h, starts), metrics)
 
 
-def score_table(
-    model: "PhyxMambaForecaster", paths: Paths, metrics: Sequence[str] | None
-) -> pl.DataFrame:
+def score_table(model: OrbitReader, paths: Paths, metrics: Sequence[str] | None) -> pl.DataFrame:
     """Return one row per metric of forecasts that are rolled already."""
     wanted = named(metrics, METRICS)
     h = paths.truth.shape[1]
@@ -92,34 +92,47 @@ def score_table(
 
 def rollouts(model: "PhyxMambaForecaster", X: Any, y: Any, h: int, starts: int) -> Paths:
     """Roll the network, its anchor and every baseline from the same starts."""
-    context, scaled = _windows(model, X).rollouts(starts, h)
-    if y is not None:
-        scaled = _windows(model, y).rollouts(starts, h)[1]
-        if scaled.shape[:2] != (len(context), scaled.shape[1]):
-            raise DataError("y must hold the same orbits as X, row by row.")
-    paths = Paths(model._scale.invert(scaled), context)
-    h = scaled.shape[1]
-    mine = model._roll(model.net_, context, h)
-    paths.add("value", model._scale.invert(mine.path), mine.diverged)
+    paths = started(model, X, y, h, starts)
+    context, h = paths.context, paths.truth.shape[1]
+
+    def add(name: str, rolled: Rollout) -> None:
+        paths.add(name, model._scale.invert(rolled.path), rolled.diverged)
+
     if isinstance(model.net_, Anchored):
-        alone = model._roll(model.net_.anchor, context, h)
-        paths.add("anchor", model._scale.invert(alone.path), alone.diverged)
-    for name, baseline in model._baselines().items():
-        rolled = model._roll(baseline, context, h, smooths=False)
-        paths.add(name, model._scale.invert(rolled.path), rolled.diverged)
-    for name, module in _others(model).items():
-        rolled = roll(module, context, h, keep=context.shape[1], bound=model._bound())
-        paths.add(name, model._scale.invert(rolled.path), rolled.diverged)
-    # another piece of the same orbit: what a forecast is worth that only knows the climate
-    paths.add("floor", np.roll(paths.truth, max(len(paths.truth) // 2, 1), axis=0))
+        add("anchor", model._roll(model.net_.anchor, context, h))
+    for name, module in {**kept_baselines(model), **_others(model)}.items():
+        add(name, roll(module, context, h, keep=context.shape[1], bound=model._bound()))
+    paths.add_floor()
     return paths
 
 
-def _windows(model: "PhyxMambaForecaster", source: Any) -> TrajectoryWindows:
-    found = model._orbits(source)
-    check_channels(model.info_.feature_names, found)
-    segments = [model._scale.apply(s) for s in ordered(found, model.info_.feature_names)]
-    return TrajectoryWindows.over(segments, model._shape, model.info_)
+def started(model: OrbitReader, X: Any, y: Any, h: int, starts: int) -> Paths:
+    """Roll the model itself from starts that are evenly spread over the orbits."""
+    context, truth = pieces(model, X, y, h, starts)
+    paths = Paths(model._scale.invert(truth), context)
+    mine = model._roll(model.net_, context, truth.shape[1])
+    paths.add("value", model._scale.invert(mine.path), mine.diverged)
+    return paths
+
+
+def pieces(model: OrbitReader, X: Any, y: Any, h: int, starts: int) -> tuple[Array, Array]:
+    """Return scaled contexts (M, n, kept) of X, and what follows them in y, or else in X.
+
+    Raises
+    ------
+    DataError
+        X and y differ in their rows.
+    """
+    if h < 1 or starts < 1:
+        raise ConfigError(f"h and starts must be at least 1, got {h!r} and {starts!r}.")
+    windows = model._windows(X)
+    context, truth = windows.rollouts(starts, h)
+    if y is None:
+        return context, truth
+    clean = model._windows(y)
+    if [len(s) for s in clean.segments] != [len(s) for s in windows.segments]:
+        raise DataError("y must hold the same orbits as X, row by row.")
+    return context, clean.rollouts(starts, h)[1]
 
 
 def _others(model: "PhyxMambaForecaster") -> dict[str, nn.Module]:
@@ -132,7 +145,7 @@ def _others(model: "PhyxMambaForecaster") -> dict[str, nn.Module]:
     }
 
 
-def figures(model: "PhyxMambaForecaster", paths: Paths, name: str) -> dict[str, float]:
+def figures(model: OrbitReader, paths: Paths, name: str) -> dict[str, float]:
     """Return every metric of one forecast."""
     truth, path = paths.truth, paths.forecasts[name]
     kept = model._scale.kept
@@ -153,7 +166,7 @@ def figures(model: "PhyxMambaForecaster", paths: Paths, name: str) -> dict[str, 
     }
 
 
-def _unit(model: "PhyxMambaForecaster", unit: str) -> str:
+def _unit(model: OrbitReader, unit: str) -> str:
     if not unit.startswith("Lyapunov"):
         return unit
     source = "estimated" if model.lyapunov_is_estimate_ else "given"

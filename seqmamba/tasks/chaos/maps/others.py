@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from seqmamba.datasets.samples import Batch
 from seqmamba.tasks.chaos.maps.ridge import BOUND
+from seqmamba.tasks.chaos.net.rollout import Recurrent
 
 __all__ = ["Analogues", "EchoState", "Persistence"]
 
@@ -67,7 +68,7 @@ class Analogues(nn.Module):
         return torch.from_numpy(x[:, -1] + step)[:, None, None]
 
 
-class EchoState(nn.Module):
+class EchoState(Recurrent):
     """A random recurrent network with a ridge read-out: Batch of (B, n, V) -> (B, 1, 1, V).
 
     The state starts at zero and is driven by the context; contexts of fewer than some 30 rows leave
@@ -106,12 +107,19 @@ class EchoState(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Drive the network with the rows of the batch and read the next one off."""
-        x = batch.x.numpy()
-        state = np.zeros((len(x), len(self.links)))
-        for t in range(x.shape[1]):
-            state = self._advance(state, x[:, t])
-        ahead = x[:, -1] + self._features(state, x[:, -1]) @ self.readout
-        return torch.from_numpy(np.clip(ahead, -BOUND, BOUND))[:, None, None]
+        return self.run(batch.x, 1, BOUND).unsqueeze(1)
+
+    def run(self, context: Tensor, h: int, bound: float) -> Tensor:
+        """Drive the network with contexts (B, n, V), then with its own answers: (B, h, V)."""
+        rows = context.numpy().swapaxes(0, 1)
+        state = np.zeros((rows.shape[1], len(self.links)))
+        for x in rows:
+            state = self._advance(state, x)
+        path = np.empty((h, *rows.shape[1:]))
+        for t in range(h):
+            x = np.clip(x + self._features(state, x) @ self.readout, -bound, bound)
+            path[t], state = x, self._advance(state, x)
+        return torch.from_numpy(path.swapaxes(0, 1).copy())
 
     def _advance(self, state: Array, x: Array) -> Array:
         drive = x @ self.inputs[:-1] + self.inputs[-1]

@@ -1,5 +1,6 @@
 """Rollouts: the patches that a module gives are fed back, with gradients or without."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from seqmamba.datasets.samples import Batch
 
-__all__ = ["Rollout", "forced", "roll"]
+__all__ = ["Recurrent", "Rollout", "forced", "roll"]
 
 Array = NDArray[np.float64]
 
@@ -30,6 +31,14 @@ class Rollout:
 
     path: Array
     diverged: NDArray[np.bool_]
+
+
+class Recurrent(nn.Module, ABC):
+    """A map with a state: a rollout carries it on instead of reading the context anew."""
+
+    @abstractmethod
+    def run(self, context: Tensor, h: int, bound: float) -> Tensor:
+        """Return the rows behind contexts (B, n, V), cut at the bound: (B, h, V)."""
 
 
 @torch.inference_mode()
@@ -74,6 +83,9 @@ def _roll(
     n = first.shape[1]
     lost = torch.zeros(len(first), dtype=torch.bool, device=device)
     path = torch.cat([first, first.new_zeros(len(first), h, first.shape[2])], dim=1)
+    if isinstance(net, Recurrent):
+        path = net.run(first, h, bound)
+        return path, ~(path.abs() < bound).all(dim=2).all(dim=1)
     done = 0
     while done < h:
         end = n + done
