@@ -63,7 +63,7 @@ class ECGParameters:
 
     preset: Literal["small", "base", "paper"] = param("small", "size of the network")
     network: Literal["mamba", "resnet"] = param(
-        "mamba", "network; resnet = the baseline, with the same preparation and training"
+        "mamba", "network; resnet = that of the baseline, with the same preparation and training"
     )
     fs: float | Literal["auto"] = param(
         "auto", "rate of the network, hertz; auto = the preset's", low=1, group="data"

@@ -37,6 +37,14 @@ def test_anchor_survives_the_model_file(
     )
 
 
+def test_residual_network_can_stand_on_it_too(recordings: tuple[Any, Any]) -> None:
+    x, y = recordings
+
+    model = ECGClassifier(network="resnet", max_epochs=1, random_state=0).fit(x[:20], y[:20])
+
+    assert isinstance(model.net_, Anchored)
+
+
 def test_network_can_stand_alone(recordings: tuple[Any, Any]) -> None:
     x, y = recordings
 

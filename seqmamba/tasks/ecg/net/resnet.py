@@ -43,6 +43,10 @@ class ResNet1d(nn.Module):
         logits: Tensor = self.head(z)
         return logits
 
+    def output_layer(self) -> nn.Linear:
+        """Return the layer that an anchor silences."""
+        return self.head
+
 
 class _Stage(nn.Module):
     """Two convolutions of 7 taps around a 1x1 shortcut: (B, C, T) -> (B, C', T / 2)."""
