@@ -151,7 +151,7 @@ class ForecasterVerbs:
         check_is_fitted(self, "net_")
         return ensemble.scores(self._model, X, y, h, starts, n_members, level)
 
-    def lyapunov_exponents(self, count: int = 1, *, duration: float = 200.0) -> NDArray[np.float64]:
+    def lyapunov_exponents(self, count: int = 1, *, duration: float = 500.0) -> NDArray[np.float64]:
         """Return the largest Lyapunov exponents of the fitted model, per unit of time.
 
         Parameters

@@ -20,12 +20,12 @@ Array = NDArray[np.float64]
 
 DISTANCE = 1e-5  # standard deviations; far above the rounding of a float32 network
 STARTS = 16  # orbits that are followed at once
-SETTLE = 0.1  # share of the steps before growth counts
+SETTLE = 5.0  # Lyapunov times before growth counts: random deviations turn only so fast
 
 
 @torch.inference_mode()
 def lyapunov_spectrum(
-    model: "PhyxMambaForecaster", *, count: int = 1, duration: float = 200.0
+    model: "PhyxMambaForecaster", *, count: int = 1, duration: float = 500.0
 ) -> Array:
     """Return the largest exponents of the model's map, per unit of time.
 
@@ -37,7 +37,7 @@ def lyapunov_spectrum(
     count : int
         Exponents.
     duration : float
-        Lyapunov times in all, over several orbits.
+        Lyapunov times in all, over several orbits, besides those in which deviations settle.
 
     Returns
     -------
@@ -46,8 +46,9 @@ def lyapunov_spectrum(
     """
     patch = model.patch_
     module, keep = _map_and_rows(model)
-    steps = duration * model.lyapunov_time_ / model.dt_ / patch / STARTS
-    n_steps = max(int(np.ceil(steps)), 20)
+    per_time = model.lyapunov_time_ / model.dt_ / patch
+    n_before = int(np.ceil(SETTLE * per_time))
+    n_steps = n_before + max(int(np.ceil(duration * per_time / STARTS)), 20)
     base = _settled(model, keep)  # (S, keep, V)
     s, _, channels = base.shape
     generator = torch.Generator().manual_seed(0)
@@ -65,7 +66,7 @@ def lyapunov_spectrum(
         q, r = torch.linalg.qr(difference.transpose(1, 2))
         apart = q.transpose(1, 2)
         growth.append(r.diagonal(dim1=1, dim2=2).abs().clamp_min(1e-300).log().mean(dim=0))
-    counted = torch.stack(growth)[int(SETTLE * n_steps) :].mean(dim=0)
+    counted = torch.stack(growth[n_before:]).mean(dim=0)
     found: Array = counted.numpy() / (patch * model.dt_)
     return np.sort(found)[::-1]
 
