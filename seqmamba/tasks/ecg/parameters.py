@@ -97,7 +97,7 @@ class ECGParameters:
     token: Literal["end", "middle"] = param("middle", "place of the class token, for pool=cls")
     position: PositionName | Literal["auto"] = param("auto", "position vectors")
     anchor: Literal["rhythm"] | None = param(
-        "rhythm", "cheap model to stand on: logistic regression on the heart's rhythm, or none"
+        None, "cheap model to stand on: rhythm, for few records; none = the network alone"
     )
     dropout: float = param(0.0, "dropout", low=0, high=0.9, search=Uniform(0.0, 0.3))
     drop_path: float = param(0.0, "share of blocks left out", low=0, high=0.9)
