@@ -84,21 +84,25 @@ def embedding(
     return (1, 1) if dim == 1 else (dim, max(min(delay_lag, room // (dim - 1)), 1))
 
 
-def refuse_short(found: Trajectories, shape: WindowShape, input_size: int) -> None:
-    """Check that training and validation both have windows.
+def refuse_short(found: Trajectories, input_size: int, shape: WindowShape | None = None) -> None:
+    """Check that training and validation both have windows; without a shape, that one context fits.
 
     Raises
     ------
     DataError
         Says how many rows there are and how many it takes.
     """
-    needed = 2 * (shape.lead + shape.context) + shape.patch
     longest = max(len(s) for s in found.segments)
+    if shape is None:
+        needed, why = input_size + 1, f"a context alone takes input_size={input_size}"
+    else:
+        needed = 2 * (shape.lead + shape.context) + shape.patch
+        why = f"input_size={input_size} with {shape.lead} delayed rows needs {needed}, for training"
+        why += " and validation"
     if longest < needed:
         raise DataError(
-            f"the longest run of rows without a gap has {longest}; input_size={input_size} with "
-            f"{shape.lead} delayed rows needs {needed}, for training and validation. Pass more "
-            "rows, or a smaller input_size.",
+            f"the longest run of rows without a gap has {longest}; {why}. Pass more rows, or a "
+            "smaller input_size.",
             value=longest,
         )
 

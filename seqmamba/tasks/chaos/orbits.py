@@ -77,6 +77,7 @@ class OrbitReader:
         return TrajectoryWindows.over(segments, self._shape, self.info_)
 
     def _learn(self, found: Trajectories) -> TrajectoryWindows:
+        refuse_short(found, self.input_size)  # before anything is estimated from so few rows
         share = self._held_out if self._held_out < 1 else self._held_out / found.n_rows
         training = [s[: len(s) - math.ceil(len(s) * share)] for s in found.segments]
         scale = ChannelScale.learn(training, found.names, is_identity=self._is_identity)
@@ -91,7 +92,7 @@ class OrbitReader:
             delay_lag=self.delay_lag,
         )
         shape = self._shape_for(info)
-        refuse_short(found, shape, self.input_size)
+        refuse_short(found, self.input_size, shape)
         self.dt_ = float(self.dt or found.dt or 1.0)
         self.lyapunov_is_estimate_ = self.lyapunov_time is None
         self.lyapunov_time_ = self.lyapunov_time or estimated_lyapunov_time(

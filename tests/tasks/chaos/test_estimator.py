@@ -210,6 +210,8 @@ def test_glued_orbits_are_cut(orbit: NDArray[np.float64]) -> None:
     [
         (slice(0, 40), "has 40; input_size=20 with 3 delayed rows needs 51"),
         (slice(0, 0), "has no rows"),
+        (slice(0, 1), "has 1; a context alone takes input_size=20"),
+        (slice(0, 3), "has 3; a context alone takes input_size=20"),
     ],
 )
 def test_too_few_rows_are_refused(orbit: NDArray[np.float64], rows: slice, message: str) -> None:
