@@ -92,7 +92,7 @@ def test_slides_are_told_apart_by_place_alone(data_dir: Path) -> None:
         scores[encoder] = auroc(truth, model.predict_proba(part_of(source, split.test)))
 
     assert scores["srmamba"] >= 0.95
-    assert scores["none"] <= 0.65
+    assert scores["none"] <= 0.62  # multiple-instance specification, 8.6
 
 
 @pytest.mark.data
