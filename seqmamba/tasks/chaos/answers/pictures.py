@@ -17,6 +17,11 @@ __all__ = ["attractor", "error_growth", "example", "return_map", "spectra"]
 Array = NDArray[np.float64]
 
 NAMES = {"value": "PhyxMamba"}
+LOOKS: dict[str, dict[str, Any]] = {  # a thick line still shows below its anchor's
+    "value": {"lw": 4.0, "alpha": 0.5},
+    "persistence": {"color": "0.5", "ls": ":"},
+    "floor": {"color": "0.5", "ls": "--"},
+}
 WIDTH = 20.0  # bins of the smoothed spectra
 
 
@@ -28,8 +33,8 @@ def error_growth(model: "PhyxMambaForecaster", paths: "Paths") -> Any:
     time = np.arange(1, paths.truth.shape[1] + 1) * model.dt_ / model.lyapunov_time_
     for name, path in paths.forecasts.items():
         error = nrmse_by_lead(paths.truth[..., kept], path[..., kept], model.spread_[kept])
-        style = "--" if name == "floor" else "-"
-        axis.semilogy(time, np.median(error, axis=0), style, label=NAMES.get(name, name))
+        look: dict[str, Any] = {"label": NAMES.get(name, name), **LOOKS.get(name, {})}
+        axis.semilogy(time, np.median(error, axis=0), **look)
     axis.axhline(0.4, color="0.4", lw=0.8)
     axis.set_xlabel("lead time in Lyapunov times")
     axis.set_ylabel("median error in st. dev.")
