@@ -98,9 +98,15 @@ class Branch(NamedTuple):
         }
 
     def scan_arguments(
-        self, u: Tensor, z: Tensor, *, reverse: bool, mask: Tensor | None, lengths: Tensor | None
+        self,
+        u: Tensor,
+        z: Tensor | None,
+        *,
+        reverse: bool,
+        mask: Tensor | None,
+        lengths: Tensor | None,
     ) -> ScanArguments:
-        """Return the scan of the convolved ``u`` (B, L, E), gated by ``z``, for the kernel."""
+        """Return the scan of the convolved ``u`` (B, L, E), gated by ``z`` if given."""
         delta, B, C = self.select(u)
         return {
             "u": u,

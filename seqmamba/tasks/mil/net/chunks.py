@@ -1,12 +1,12 @@
-"""Inference over one very long bag: wide tensors exist for a piece of it at a time.
+"""Inference over one long bag: wide tensors exist for a piece of it at a time.
 
-The (L, D) stream and one sum of the same size are all that grows with L. Every branch of a layer
-walks over its own order of the tokens piece by piece and carries its state: the last inputs of the
-convolution and the (E, N) state of the scan.
+A layer with one branch keeps nothing but the (L, D) stream. A layer with two keeps the input of
+its branches and the output of the first, (L, E) each: the second branch reads in another order, so
+each token then passes the projections once, as it does where the bag is held whole.
 """
 
 from collections.abc import Iterator
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -42,88 +42,122 @@ def encode_in_chunks(net: Projecting, x: Tensor, size: int) -> Tensor:
     size : int
         Tokens per piece; a multiple of the windows of local scans.
     """
-    h = torch.cat([net.project(part) for part in torch.split(x, size)])  # (L, D)
+    h = _project(net, x, size)
     if net.encoder is None:
         return h
+    store: _Store | None = None
     for block in net.encoder.blocks:
-        total = torch.zeros_like(h)
-        for walk in _walks(block.mixer, h.shape[0], h.device):
-            _add_walk(total, h, block.norm, cast(Any, block.mixer), walk, size)
-        h += total
-    for start in range(0, len(h), size):
-        h[start : start + size] = net.encoder.norm_f(h[start : start + size])
+        if isinstance(block.mixer, Mamba):
+            _add_mamba(h, block.norm, block.mixer, size)
+        else:
+            assert isinstance(block.mixer, TwoBranchMamba), "the encoders here have no other mixers"
+            store = store or _Store.of(h, block.mixer.d_inner)
+            _add_two_branches(h, block.norm, block.mixer, size, store)
+    for piece in _pieces(len(h), size):
+        h[piece] = net.encoder.norm_f(h[piece])
     return h
 
 
-class _Walk:
-    """One branch and the order in which it reads.
+def _project(net: Projecting, x: Tensor, size: int) -> Tensor:
+    first = net.project(x[:size])
+    h = first.new_empty(len(x), first.shape[1])
+    h[:size] = first
+    for start in range(size, len(x), size):
+        h[start : start + size] = net.project(x[start : start + size])
+    return h
 
-    Parameters
-    ----------
-    branch : Branch
-    order : Tensor (S,)
-        Token at each step; -1 = an empty place: the convolution reads it as zero.
-    window : int
-        Of a local scan.
-    backwards : bool
-        Read the pieces from the last to the first, each from its end.
-    steps_on_empty : bool
-        The state takes a step at an empty place, as in the released code.
+
+class _Store(NamedTuple):
+    """What a layer of two branches keeps of each token; every layer writes over it."""
+
+    inner: Tensor  # (L, E): input of the branches
+    first: Tensor  # (L, E): output of the first branch, not gated
+
+    @classmethod
+    def of(cls, h: Tensor, width: int) -> "_Store":
+        return cls(h.new_empty(len(h), width), h.new_empty(len(h), width))
+
+
+class _Walk:
+    """A branch that reads a bag piece by piece and carries its state along.
+
+    The state is the last inputs of the convolution and the (E, N) state of the scan.
     """
 
     def __init__(
-        self,
-        branch: Branch,
-        order: Tensor,
-        *,
-        window: int = 1,
-        backwards: bool = False,
-        steps_on_empty: bool = False,
+        self, branch: Branch, backend: str, *, window: int = 1, reverse: bool = False
     ) -> None:
-        self.branch, self.order, self.window, self.backwards = branch, order, window, backwards
-        self.steps_on_empty = steps_on_empty
+        self.branch, self.backend, self.window, self.reverse = branch, backend, window, reverse
+        self.taps: Tensor | None = None
+        self.state: Tensor | None = None
 
-    def pieces(self, size: int) -> Iterator[Tensor]:
-        """Give the tokens of each piece in the order of reading."""
-        order = self.order.flip(0) if self.backwards else self.order
-        yield from torch.split(order, size)
-
-
-def _walks(mixer: nn.Module, length: int, device: torch.device) -> list[_Walk]:
-    plain = torch.arange(length, device=device)
-    if isinstance(mixer, Mamba):
-        window = 1 if mixer.window == "lb" else mixer.window
-        return [_Walk(branch_of(mixer), plain, window=window, backwards=mixer.reverse)]
-    assert isinstance(mixer, TwoBranchMamba), "the encoders of this task have no other mixers"
-    first, second = branch_of(mixer), branch_of(mixer, "_b")
-    if mixer.direction != "mil_sr":
-        return [_Walk(first, plain), _Walk(second, plain, backwards=True)]
-    keep = mixer.pad_mode == "reference"
-    found = reorder(length, mixer.rate, device=device, keep_padding=keep)
-    order = found.source[0]
-    empty = found.empty if keep else None if found.keep is None else ~found.keep
-    if empty is not None:
-        order = order.masked_fill(empty[0], -1)
-    return [_Walk(first, plain), _Walk(second, order, steps_on_empty=keep)]
+    def read(self, u: Tensor, z: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """Return the output (S, E) at the next piece ``u`` (S, E), gated by ``z`` if given."""
+        steps = None if mask is None else mask[None]
+        conv = self.branch.conv_arguments(u[None], reverse=self.reverse, mask=steps, lengths=None)
+        conv["initial_state"] = self.taps
+        u, self.taps = causal_conv1d(**conv, return_last_state=True, backend=self.backend)
+        gate = None if z is None else z[None]
+        scan = self.branch.scan_arguments(u, gate, reverse=self.reverse, mask=steps, lengths=None)
+        scan["initial_state"], scan["window"] = self.state, self.window
+        y, self.state = selective_scan(**scan, return_last_state=True, backend=self.backend)
+        return y[0]
 
 
-def _add_walk(
-    total: Tensor, h: Tensor, norm: nn.Module, mixer: Any, walk: _Walk, size: int
+def _pieces(length: int, size: int, *, backwards: bool = False) -> Iterator[slice]:
+    """Give the borders of the pieces; backwards from the last, which then is a full one."""
+    for start in range(0, length, size):
+        stop = min(start + size, length)
+        yield slice(length - stop, length - start) if backwards else slice(start, stop)
+
+
+def _add_mamba(h: Tensor, norm: nn.Module, mixer: Mamba, size: int) -> None:
+    """Add what a layer of one branch makes of ``h`` (L, D)."""
+    window = 1 if mixer.window == "lb" else mixer.window
+    walk = _Walk(branch_of(mixer), mixer.backend, window=window, reverse=mixer.reverse)
+    for piece in _pieces(len(h), size, backwards=mixer.reverse):
+        u, z = mixer.in_proj(norm(h[piece])).chunk(2, -1)  # (S, E) each
+        h[piece] += mixer.out_proj(walk.read(u, z))
+
+
+def _add_two_branches(
+    h: Tensor, norm: nn.Module, mixer: TwoBranchMamba, size: int, store: _Store
 ) -> None:
-    """Add what one branch gives to ``total`` (L, D)."""
-    branch = walk.branch
-    conv_state, state = None, None
-    for tokens in walk.pieces(size):
-        real = tokens >= 0
-        rows = norm(h[tokens.clamp(min=0)])
-        wide = mixer.in_proj(rows)[None].masked_fill(~real[None, :, None], 0)  # (1, S, 2E)
-        u, z = wide.chunk(2, -1)
-        mask = None if walk.steps_on_empty or bool(real.all()) else real[None]
-        conv = branch.conv_arguments(u, reverse=False, mask=mask, lengths=None)
-        conv["initial_state"] = conv_state
-        u, conv_state = causal_conv1d(**conv, return_last_state=True, backend=mixer.backend)
-        scan = branch.scan_arguments(u, z, reverse=False, mask=mask, lengths=None)
-        scan["initial_state"] = state
-        scan["window"] = walk.window
-        y, state = selective_scan(**scan, return_last_state=True, backend=mixer.backend)
-        total.index_add_(0, tokens[real], functional.linear(y[0, real], mixer.out_proj.weight))
+    """Add what a layer of two branches makes of ``h`` (L, D): both are gated at the second."""
+    to_inner, to_gate = mixer.in_proj.weight.chunk(2)
+    walk = _Walk(branch_of(mixer), mixer.backend)
+    for piece in _pieces(len(h), size):
+        store.inner[piece] = functional.linear(norm(h[piece]), to_inner)
+        store.first[piece] = walk.read(store.inner[piece])
+    if mixer.direction == "mil_sr":
+        _add_reordered(h, norm, mixer, size, store)
+        return
+    walk = _Walk(branch_of(mixer, "_b"), mixer.backend, reverse=True)
+    for piece in _pieces(len(h), size, backwards=True):
+        y = walk.read(store.inner[piece]).add_(store.first[piece])
+        y *= functional.silu(functional.linear(norm(h[piece]), to_gate))
+        h[piece] += mixer.out_proj(y)
+
+
+def _add_reordered(
+    h: Tensor, norm: nn.Module, mixer: TwoBranchMamba, size: int, store: _Store
+) -> None:
+    """Add the second branch of a reordering layer, and the first that is kept in ``store``."""
+    to_gate = mixer.in_proj.weight.chunk(2)[1]
+    steps_on_empty = mixer.pad_mode == "reference"
+    found = reorder(len(h), mixer.rate, device=h.device, keep_padding=steps_on_empty)
+    empty = found.empty if steps_on_empty else None if found.keep is None else ~found.keep
+    walk = _Walk(branch_of(mixer, "_b"), mixer.backend)
+    for piece in _pieces(found.source.shape[1], size):
+        tokens = found.source[0, piece]
+        u = store.inner[tokens]
+        real = None if empty is None or not bool(empty[0, piece].any()) else ~empty[0, piece]
+        if real is not None:  # the convolution reads an empty place as zero
+            u = u.masked_fill(~real[:, None], 0)
+        y = walk.read(u, mask=None if steps_on_empty else real)
+        if real is not None:
+            tokens, y = tokens[real], y[real]
+        y = store.first[tokens].add_(y)
+        rows = h[tokens]
+        y *= functional.silu(functional.linear(norm(rows), to_gate))
+        h[tokens] = rows.add_(mixer.out_proj(y))

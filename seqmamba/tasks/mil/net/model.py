@@ -25,7 +25,7 @@ PRESETS = {
     "mamba": "mambamil-causal",
     "lbmamba": "mambamil-local",
 }
-CHUNK = 4096  # tokens that inference holds wide at a time
+CHUNK = 1024  # tokens that inference holds wide at a time
 
 
 @dataclass(frozen=True)
@@ -120,14 +120,14 @@ class BagNet(nn.Module):
 
     def pool_bags(self, x: Tensor, lengths: Tensor) -> Pooled:
         """Return what the network makes of padded bags (B, L, F)."""
-        alone = len(x) == 1
-        long = alone and x.shape[1] > self.settings.checkpoint_tokens
-        if long and not torch.is_grad_enabled() and not isinstance(self.encoder, S4D):
-            h = encode_in_chunks(self, x[0], CHUNK)[None]
-            return self._pool(h, None)
+        if len(x) == 1 and x.shape[1] > CHUNK and self._reads_in_pieces():
+            return self._pool(encode_in_chunks(self, x[0], CHUNK)[None], None)
         h, mask = self._augment(self._scaled(x), lengths)
         h = self.dropout(self.activation(self.embed(h)))  # (B, L, D)
         return self._pool(self._encode(h, lengths, mask), mask)
+
+    def _reads_in_pieces(self) -> bool:
+        return not (torch.is_grad_enabled() or self.training or isinstance(self.encoder, S4D))
 
     def project(self, x: Tensor) -> Tensor:
         """Return the projected instances of a piece of a bag, for inference: (L, F) -> (L, D)."""
