@@ -42,7 +42,7 @@ def run(
     callbacks: Sequence[Callback] = (),
     seed: int = 0,
 ) -> History:
-    """Train a network in place and leave its best weights in it.
+    """Train a network in place and leave its best weights in it, or the last: ``settings.keep``.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ class _Run:
         self._checkpoint()
 
     def _judge(self, train_loss: float) -> None:
-        """Measure the validation part, keep the weights if they are the best so far."""
+        """Measure the validation part, keep the weights if they are to remain."""
         if self.valid is not None:
             self.net.eval()
             with torch.inference_mode():
@@ -240,7 +240,8 @@ class _Run:
                 measured = self.objective(self.net, self.valid) if self.objective else None
             own = self.last_valid if measured is None else self.world.same(measured)
             self.last_objective = own
-        better = self.valid is None or self.last_objective <= self.history.best  # a tie improves
+        better = self.last_objective <= self.history.best  # a tie improves
+        better = better or self.valid is None or self.settings.keep == "last"
         self.waited = 0 if better else self.waited + 1
         if better:
             self._keep()

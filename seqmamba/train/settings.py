@@ -27,6 +27,9 @@ class Settings:
         Samples drawn per epoch, without replacement; None = all.
     drop_last : bool
         Leave out the last incomplete batch of an epoch (never the only one).
+    keep : {"best", "last"}
+        Which weights remain: those of the best validation objective, or those at the end, for a
+        schedule that runs out; ``"last"`` knows no patience.
     start_is_candidate : bool
         Score the untrained network too: an anchored network then cannot end worse than its anchor.
     checkpoint, resume : Path or None
@@ -51,6 +54,7 @@ class Settings:
     verbose: int = 0
     epoch_samples: int | None = None
     drop_last: bool = False
+    keep: Literal["best", "last"] = "best"
     start_is_candidate: bool = False
     checkpoint: Path | None = None
     resume: Path | None = None

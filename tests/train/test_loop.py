@@ -78,6 +78,21 @@ def test_best_weights_are_kept(samples: Any, make_net: Any, loss: Any) -> None:
     assert history.best == min(row["objective"] for row in history.rows)
 
 
+def test_last_weights_are_kept_when_asked(samples: Any, make_net: Any, loss: Any) -> None:
+    train, valid = samples.split(16)
+    scores = iter([3.0, 1.0, 2.0, 2.5])
+    judged, unjudged = make_net(), make_net()
+    settings = replace(SETTINGS, keep="last", max_epochs=4, patience=1)
+
+    history = run(
+        judged, loss, train, valid, settings=settings, objective=lambda net, part: next(scores)
+    )
+    run(unjudged, loss, train, None, settings=settings)
+
+    assert (history.best_epoch, history.best) == (4, 2.5)
+    assert same_weights(judged, unjudged)
+
+
 def test_training_stops_when_patience_ends(samples: Any, make_net: Any, loss: Any) -> None:
     train, valid = samples.split(16)
     scores = iter([3.0, 2.0, 2.5, 2.6, 1.0])
