@@ -16,6 +16,7 @@ from seqmamba.datasets.bags.read import BagSource, read_bags
 from seqmamba.datasets.samples import Batch, Info, Samples
 from seqmamba.errors import DataError
 from seqmamba.tasks.mil.data import BagSamples, FeatureScale, row_length
+from seqmamba.tasks.mil.net.blend import BagBlend
 from seqmamba.tasks.mil.net.ensemble import BagEnsemble
 from seqmamba.tasks.mil.net.model import BagNet, Pooled
 from seqmamba.tasks.mil.parameters import BagParameters
@@ -92,7 +93,11 @@ class BagEstimator(BagParameters):
 
     def _parts(self, samples: Samples, eval_set: Any, tables: Any) -> tuple[Any, Any]:
         self.n_members_ = self._members(len(samples))
-        return super()._parts(samples, eval_set, tables)
+        train, valid = super()._parts(samples, eval_set, tables)
+        assert isinstance(train, BagSamples)
+        self._crosses = train.fold is not None
+        self._resolve_course(self._crosses)
+        return train, valid
 
     def _split(self, samples: Samples) -> tuple[Samples, Samples | None]:
         """Cut off the validation part, or let each network of an ensemble leave out another."""
@@ -134,7 +139,14 @@ class BagEstimator(BagParameters):
         self, checkpoint: str | Path | None, resume: str | Path | None, n_samples: int
     ) -> Settings:
         settings = super()._settings(checkpoint, resume, n_samples)
-        return replace(settings, min_epochs=self.min_epochs, valid_batch=self._step)
+        return replace(
+            settings,
+            max_epochs=self.max_epochs_,
+            lr_schedule=self.lr_schedule_,
+            keep="last" if self._crosses else "best",
+            min_epochs=self.min_epochs,
+            valid_batch=self._step,
+        )
 
     # -- the walk over new bags ----------------------------------------------------------------
 
@@ -148,7 +160,7 @@ class BagEstimator(BagParameters):
     def _walk(self, samples: BagSamples) -> Iterator[tuple[NDArray[np.int64], Pooled, Batch]]:
         """Give the network's view of all bags in groups: numbers, result, batch."""
         net = self.net_
-        assert isinstance(net, BagNet | BagEnsemble)
+        assert isinstance(net, BagNet | BagEnsemble | BagBlend)
         device = next(net.parameters()).device
         step = sized_steps(samples.lengths, self.max_tokens_per_batch)
         with self._threads(), torch.inference_mode():

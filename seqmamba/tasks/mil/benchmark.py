@@ -23,7 +23,7 @@ from seqmamba.datasets.simulate.instances import long_bag
 from seqmamba.errors import ConfigError
 from seqmamba.metrics import classification
 from seqmamba.tasks.mil.answers.validation import fold_splits, part_of
-from seqmamba.tasks.mil.baselines import boosted_statistics
+from seqmamba.tasks.mil.baselines import boosted_statistics, regressed_statistics
 from seqmamba.tasks.mil.data import BagSamples
 from seqmamba.tasks.mil.estimator import MILClassifier
 from seqmamba.tasks.mil.net.model import BagNet, EncoderName, NetSettings
@@ -35,9 +35,10 @@ Floats = NDArray[np.float64]
 ENCODERS: tuple[EncoderName, ...] = ("mamba", "bimamba", "srmamba", "lbmamba", "none")
 SCORES = {"accuracy": classification.accuracy, "auroc": classification.auroc}
 ORDER_FREE: dict[str, dict[str, Any]] = {  # the pooling models that stand beside each recipe
-    "attention_pooling": {"encoder": "none", "pool": "attention"},
-    "mean_pooling": {"encoder": "none", "pool": "mean"},
+    "attention_pooling": {"encoder": "none", "pool": "attention", "blend": None},
+    "mean_pooling": {"encoder": "none", "pool": "mean", "blend": None},
 }
+STATISTICS = {"regression": regressed_statistics, "boosting": boosted_statistics}
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ def run_recipe(blocks: Mapping[str, Any], data_dir: str | None, seeds: int) -> p
     -------
     DataFrame
         ``metric, value, sd`` (over the seeds) and, on the same parts, attention pooling, mean
-        pooling, and gradient boosting on bag statistics.
+        pooling, logistic regression and gradient boosting on bag statistics.
     """
     data = blocks.get("data", {})
     if "card" not in data:
@@ -116,7 +117,7 @@ def run_recipe(blocks: Mapping[str, Any], data_dir: str | None, seeds: int) -> p
         values = np.array([run["value"][metric] for run in runs])
         row: Row = {"metric": metric, "value": float(values.mean())}
         row["sd"] = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-        for name in (*ORDER_FREE, "boosting"):
+        for name in (*ORDER_FREE, *STATISTICS):
             row[name] = float(np.mean([run[name][metric] for run in runs]))
         rows.append(row)
     return pl.DataFrame(rows)
@@ -142,7 +143,7 @@ def _run(
 ) -> dict[str, dict[str, float]]:
     """Return the scores of every model, averaged over the parts."""
     models: dict[str, dict[str, Any]] = {"value": {}, **ORDER_FREE}
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in (*models, "boosting")}
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in (*models, *STATISTICS)}
     reader = MILClassifier(**{"random_state": seed, **settings})
     samples = reader._read(source, labels.label, True, groups=labels.group)
     assert samples.y is not None
@@ -154,8 +155,10 @@ def _run(
             found[name].append({k: score(truth, probability) for k, score in SCORES.items()})
             log.info("%s, seed %d: %s", name, seed, found[name][-1])
         known = samples.part(np.concatenate([split.train, split.val]))
-        boosted = boosted_statistics(known, samples.part(split.test), len(reader.classes_))
-        found["boosting"].append({k: score(truth, boosted) for k, score in SCORES.items()})
+        asked, n_classes = samples.part(split.test), len(reader.classes_)
+        for name, answer in STATISTICS.items():
+            probability = answer(known, asked, n_classes)
+            found[name].append({k: score(truth, probability) for k, score in SCORES.items()})
     return {
         name: {k: float(np.mean([part[k] for part in parts])) for k in SCORES}
         for name, parts in found.items()

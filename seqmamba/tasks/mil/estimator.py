@@ -1,7 +1,7 @@
 """The classifier of bags."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -15,18 +15,21 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seqmamba.datasets.samples import Batch, Samples
+from seqmamba.datasets.samples import Batch, Info, Samples
 from seqmamba.errors import ConfigError, DataError, SeqmambaWarning
 from seqmamba.frames import write
 from seqmamba.metrics import classification
 from seqmamba.metrics.score import named
 from seqmamba.params import param
+from seqmamba.tasks.mil.answers.blending import best_shares, held_out_statistics
 from seqmamba.tasks.mil.answers.calibration import best_temperature
 from seqmamba.tasks.mil.answers.scores import score_beside
 from seqmamba.tasks.mil.answers.verbs import BagVerbs
 from seqmamba.tasks.mil.bag_estimator import BagEstimator
 from seqmamba.tasks.mil.baselines import BagStatistics
 from seqmamba.tasks.mil.data import BagSamples
+from seqmamba.tasks.mil.net.blend import BagBlend, StatisticsAnchor
+from seqmamba.train.anchor import Anchor
 
 __all__ = ["MILClassifier"]
 
@@ -42,8 +45,8 @@ class MILClassifier(BagVerbs, ClassifierMixin, BagEstimator):  # type: ignore[mi
     2506.15976), ``"s4d"`` is the one layer of S4MIL, a baseline; ``"none"`` leaves order aside
     (attention pooling: arXiv 1802.04712).
 
-    Fitted attributes: ``classes_``, ``temperature_``, ``d_model_``, ``n_layers_``, ``n_members_``,
-    ``rate_``.
+    Fitted attributes: ``classes_``, ``temperature_``, ``shares_`` (of the network and of what is
+    blended with it), ``d_model_``, ``n_layers_``, ``n_members_``, ``rate_``.
 
     Examples
     --------
@@ -60,6 +63,11 @@ class MILClassifier(BagVerbs, ClassifierMixin, BagEstimator):  # type: ignore[mi
     sampler: Literal["balanced"] | None = param(
         None, "draw the classes equally often, with replacement", group="training"
     )
+    blend: Literal["auto", "statistics"] | None = param(
+        "auto",
+        "regression on bag statistics whose logits are added to the network's, in shares chosen "
+        "on held-out bags; auto = where averaged networks leave out bags",
+    )
     calibrate: Literal["temperature"] | None = param(
         "temperature", "scale the logits on the validation part"
     )
@@ -71,6 +79,7 @@ class MILClassifier(BagVerbs, ClassifierMixin, BagEstimator):  # type: ignore[mi
         "calibration_",
         "_statistics_weights",
         "_prevalence",
+        "shares_",
     )
     _metrics = classification.METRICS
 
@@ -95,6 +104,15 @@ class MILClassifier(BagVerbs, ClassifierMixin, BagEstimator):  # type: ignore[mi
         info = replace(samples.info, n_outputs=len(self._classes))
         weight = self._weights(codes, tables.get("sample_weight")) if fit else None
         return replace(samples, y=codes, strata=codes, info=info, weight=weight)
+
+    def _anchors(self, info: Info) -> Mapping[str, Anchor]:
+        """Return what a model file may hold beside a network; training does not stand on it."""
+        return {"statistics": StatisticsAnchor()}
+
+    def _make_net(self, anchor: Anchor | None) -> None:
+        super()._make_net(None)
+        if anchor is not None:
+            self.net_ = BagBlend(self.net_, anchor)
 
     def _learn_classes(self, labels: NDArray[Any]) -> None:
         if labels.dtype.kind == "f" and not np.array_equal(labels, np.round(labels)):
@@ -160,6 +178,11 @@ class MILClassifier(BagVerbs, ClassifierMixin, BagEstimator):  # type: ignore[mi
             train = _oversampled(train)
         else:
             self._drawn = None
+        if self.blend == "statistics" and valid is None:
+            raise ConfigError(
+                "blend='statistics' takes its shares from held-out bags; pass val_size above 0, "
+                "an eval_set, or n_members above 1."
+            )
         return train, valid
 
     def _epoch_samples(self) -> int | None:
@@ -173,7 +196,7 @@ class MILClassifier(BagVerbs, ClassifierMixin, BagEstimator):  # type: ignore[mi
         return (loss if weight is None else weight[bags] * loss).mean()
 
     def _finish(self, train: Samples, valid: Samples | None) -> None:
-        """Fit the yardstick of :meth:`evaluate`, and calibrate."""
+        """Fit the yardstick of :meth:`evaluate`, blend, and calibrate."""
         assert isinstance(train, BagSamples)
         assert train.y is not None
         self._prevalence = (
@@ -182,9 +205,15 @@ class MILClassifier(BagVerbs, ClassifierMixin, BagEstimator):  # type: ignore[mi
         self._statistics_weights = BagStatistics.fit(train, len(self._classes)).weights
         self.temperature_ = 1.0
         self.calibration_: dict[str, float] = {}
-        if self.calibrate is None or valid is None:
+        self.shares_: dict[str, float] = {"network": 1.0}
+        if valid is None:
             return
         assert isinstance(valid, BagSamples)
+        logits = self._held_out_logits(valid).double().numpy()
+        if self.blend == "statistics" or (self.blend == "auto" and self._can_blend(valid)):
+            logits = self._blended(logits, train, valid)
+        if self.calibrate is None:
+            return
         if len(valid) < LEAST_TO_CALIBRATE:
             warnings.warn(
                 f"{len(valid)} validation bags are too few to calibrate on "
@@ -194,9 +223,29 @@ class MILClassifier(BagVerbs, ClassifierMixin, BagEstimator):  # type: ignore[mi
                 stacklevel=4,
             )
             return
-        logits = self._held_out_logits(valid).double().numpy()
         assert valid.y is not None
         self.temperature_, self.calibration_ = best_temperature(logits, valid.y)
+
+    def _can_blend(self, valid: BagSamples) -> bool:
+        return valid.fold is not None and len(valid) >= LEAST_TO_CALIBRATE
+
+    def _blended(
+        self, logits: NDArray[np.float64], train: BagSamples, valid: BagSamples
+    ) -> NDArray[np.float64]:
+        """Put a regression on bag statistics beside the network; return held-out logits."""
+        assert valid.y is not None
+        n_classes = len(self._classes)
+        views = np.stack([logits, held_out_statistics(train, valid, n_classes)])
+        weight = np.ones(len(valid)) if valid.weight is None else valid.weight.astype(np.float64)
+        shares = best_shares(views, valid.y, weight)
+        self.shares_ = {"network": float(shares[0]), "statistics": float(shares[1])}
+        weights = BagStatistics.fit(train, n_classes, train.weight).weights
+        anchor = StatisticsAnchor(torch.from_numpy(weights).float())
+        device = next(self.net_.parameters()).device
+        self.net_ = BagBlend(self.net_, anchor, torch.from_numpy(shares).float()).to(device).eval()
+        self.anchor_ = "statistics"
+        blended: NDArray[np.float64] = np.tensordot(shares, views, 1)
+        return blended
 
     # -- answers -------------------------------------------------------------------------------
 

@@ -6,12 +6,15 @@ from typing import Literal
 from seqmamba.base import BaseEstimator
 from seqmamba.params import Choice, IntRange, LogUniform, Uniform, param
 from seqmamba.tasks.mil.net.model import EncoderName, NetSettings, PoolName
+from seqmamba.train.settings import Schedule
 
 __all__ = ["SMALL_SET", "BagParameters"]
 
 Auto = int | Literal["auto"]
 SMALL_SET = 300  # bags below which small networks are the default: 4 million weights overfit
 MEMBERS = 5  # networks that are averaged on small sets
+MAX_EPOCHS = 100
+CYCLE_EPOCHS = 30  # chosen inside training parts of musk1, elephant and mutagenesis1
 NOISE_SET = 1_000  # bags below which instances get noise by default
 
 
@@ -89,9 +92,25 @@ class BagParameters(BaseEstimator):
     checkpoint_tokens: int = param(
         16_384, "instances above which activations are computed twice", low=1, group="training"
     )
-    max_epochs: int = param(100, "passes over the bags", low=0, group="training")
+    max_epochs: Auto = param(  # type: ignore[assignment]  # resolved in _settings
+        "auto",
+        "passes over the bags; auto = 30 where networks that leave out bags are averaged, else 100",
+        low=0,
+        group="training",
+    )
+    lr_schedule: Schedule | Literal["auto"] = param(  # type: ignore[assignment]  # as above
+        "auto",
+        "course of the learning rate; auto = one_cycle where networks that leave out bags are "
+        "averaged, else constant",
+        group="training",
+    )
     min_epochs: int = param(25, "patience ends no training before", low=0, group="training")
-    patience: int | None = param(15, "epochs without improvement", low=1, group="training")
+    patience: int | None = param(
+        15,
+        "epochs without improvement; averaged networks that leave out bags run to the end",
+        low=1,
+        group="training",
+    )
     clip_norm: float | None = param(1.0, "largest gradient norm", low=0, group="training")
     optimizer: Literal["adam", "adamw"] = param("adam", "optimiser", group="training")
 
@@ -106,6 +125,18 @@ class BagParameters(BaseEstimator):
         if self.learning_rate == "auto":
             self.learning_rate_ = 2e-4 if self.d_model_ >= 256 else 2e-3
         return self._net_settings()
+
+    def _resolve_course(self, crosses: bool) -> None:
+        """Resolve epochs and schedule, for networks that leave out bags or for one that does not.
+
+        The log-loss of the few bags that a network left out is least after two or three epochs,
+        when its logits are still small but poorly ordered. Shares and temperature mend the size of
+        logits, nothing mends their order: such networks run through their cycle.
+        """
+        epochs = CYCLE_EPOCHS if crosses else MAX_EPOCHS
+        self.max_epochs_: int = epochs if self.max_epochs == "auto" else self.max_epochs
+        usual: Schedule = "one_cycle" if crosses else "constant"
+        self.lr_schedule_: Schedule = usual if self.lr_schedule == "auto" else self.lr_schedule
 
     def _members(self, n_bags: int) -> int:
         few = MEMBERS if n_bags < SMALL_SET else 1

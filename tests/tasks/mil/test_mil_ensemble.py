@@ -75,6 +75,32 @@ def test_every_bag_is_learned_from_and_validates(several: MILClassifier) -> None
     assert several.calibration_["bags"] == 40
 
 
+def test_networks_that_leave_out_bags_run_through_their_cycle(
+    fitted: MILClassifier, bags: Slides
+) -> None:
+    found = {}
+    for members, val_size in ((2, None), (2, 0.25), (1, None)):
+        model = clone(fitted).set_params(n_members=members, val_size=val_size, max_epochs="auto")
+        samples = model._read(bags.bags, bags.labels, True)
+        model._seed = 0
+        model._parts(samples, None, {})
+        found[members, val_size] = (model.max_epochs_, model.lr_schedule_)
+
+    assert found == {
+        (2, None): (30, "one_cycle"),
+        (2, 0.25): (100, "constant"),
+        (1, None): (100, "constant"),
+    }
+
+
+def test_the_last_weights_of_a_cycle_are_kept(fitted: MILClassifier, bags: Slides) -> None:
+    model = clone(fitted).set_params(n_members=2, max_epochs=3, patience=1, min_epochs=0)
+
+    model.fit(bags.bags, bags.labels)
+
+    assert model.history_.best_epoch == 3
+
+
 def test_patients_are_dealt_whole(fitted: MILClassifier, bags: Slides) -> None:
     groups = np.arange(40) // 4
     samples = clone(fitted)._read(bags.bags, bags.labels, True, groups=groups)
