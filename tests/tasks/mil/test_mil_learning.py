@@ -113,6 +113,17 @@ def test_official_split_files_are_written_as_they_were(data_dir: Path, tmp_path:
 
 
 @pytest.mark.slow
+def test_statistics_that_know_nothing_get_no_share() -> None:
+    bags, labels, coords = simulate.bags(n=200, seed=0)
+    model = MILClassifier(**{**SMALL, "n_members": 3}, learning_rate=5e-3, max_epochs=12)
+
+    model.fit(bags[:150], labels[:150], coords=coords[:150])
+
+    assert model.shares_["statistics"] < 0.1 * model.shares_["network"]
+    assert auroc(labels[150:], model.predict_proba(bags[150:])) > 0.9
+
+
+@pytest.mark.slow
 def test_a_hundred_thousand_instances_fit_into_memory() -> None:
     net = BagNet(1024, 2, NetSettings()).eval()
     bag = torch.randn(100_000, 1024).half()
