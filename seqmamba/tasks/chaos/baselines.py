@@ -21,7 +21,7 @@ from seqmamba.tasks.chaos.windows import TrajectoryWindows
 
 __all__ = ["NGRC", "AnalogForecaster", "ESNForecaster", "Persistence", "RFFForecaster"]
 
-STARTS, STEPS = 20, 300  # validation rollouts, and rows of each
+STARTS, STEPS = 50, 300  # validation rollouts, and rows of each
 
 
 @dataclass(eq=False, repr=False)

@@ -201,9 +201,12 @@ def bench(*, steps: int = 300, rows: int = 4_000, anchor: str = "auto") -> pl.Da
     DataFrame
         what, value, unit, limit.
     """
+    system = get_system("lorenz63")
     x = orbits("lorenz63", rows + 3_000, seed=0)[0]
+    clock: dict[str, Any] = {"dt": system.dt, "lyapunov_time": system.lyapunov_time}
     started = time.process_time()
-    model = PhyxMambaForecaster(anchor=anchor, random_state=0, num_threads=1).fit(x[:rows])
+    model = PhyxMambaForecaster(anchor=anchor, random_state=0, num_threads=1, **clock)
+    model.fit(x[:rows])
     fit = time.process_time() - started
     contexts = np.stack([model._scale.apply(x[rows + 25 * i :][:44]) for i in range(100)])
     one = _median(lambda: model._roll(model.net_, contexts[:1], steps))

@@ -24,6 +24,7 @@ from seqmamba.tasks.chaos.foundation import (
     keep_baselines,
     left_over,
     stand_on_smoothed,
+    surely_better,
 )
 from seqmamba.tasks.chaos.maps.anchors import PERFECT, MapAnchor, newest_rows
 from seqmamba.tasks.chaos.maps.smoothing import smooth
@@ -36,7 +37,7 @@ from seqmamba.tasks.chaos.orbits import OrbitReader
 from seqmamba.tasks.chaos.parameters import PRESETS, ForecasterParameters
 from seqmamba.tasks.chaos.verbs import ForecasterVerbs
 from seqmamba.tasks.chaos.windows import TrajectoryWindows, WindowShape
-from seqmamba.train.anchor import Anchor, Anchored
+from seqmamba.train.anchor import Anchor, Anchored, Comparison
 from seqmamba.train.loop import Objective
 
 __all__ = ["PhyxMambaForecaster"]
@@ -155,6 +156,12 @@ class PhyxMambaForecaster(ForecasterVerbs, OrbitReader, ForecasterParameters, Ba
     def _anchors(self, info: Info) -> Mapping[str, Anchor]:
         self._candidates = candidates(info, n_features=self.n_features, reach=self.input_size)
         return self._candidates
+
+    def _comparison(self) -> Comparison | None:
+        def better(simple: nn.Module, other: nn.Module, samples: Samples) -> bool:
+            return surely_better(self, simple, other, cast(TrajectoryWindows, samples))
+
+        return better
 
     def _split(self, samples: Samples) -> tuple[Samples, Samples | None]:
         """Cut off the last rows; their windows are thinned, as rollouts judge and not the loss."""

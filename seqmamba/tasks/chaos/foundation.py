@@ -1,20 +1,22 @@
 """What the network stands on: the chosen anchor, its noise reduction, the baselines beside it."""
 
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from seqmamba.datasets.samples import Info, Samples
 from seqmamba.metrics.chaos import valid_steps
-from seqmamba.tasks.chaos.maps.anchors import PERFECT, MapAnchor, newest_rows
-from seqmamba.tasks.chaos.maps.features import FeatureKind, n_monomials
+from seqmamba.tasks.chaos.maps.anchors import PERFECT, MapAnchor, newest_rows, older_rows
+from seqmamba.tasks.chaos.maps.features import n_monomials
 from seqmamba.tasks.chaos.maps.ridge import MapSetting, RidgeMap
 from seqmamba.tasks.chaos.maps.smoothing import smooth_segments
+from seqmamba.tasks.chaos.maps.wide import WideAnchor
 from seqmamba.tasks.chaos.windows import TrajectoryWindows
 from seqmamba.train.anchor import Anchored
 
@@ -30,16 +32,18 @@ __all__ = [
     "kept_baselines",
     "left_over",
     "stand_on_smoothed",
+    "surely_better",
 ]
 
 Array = NDArray[np.float64]
+Rollouts = tuple[Array, Array]  # contexts, and what follows
 
 BASELINES = ("ngrc", "rff")  # kept beside the network
 PARTS = ("numbers", "weight", "projection")  # of a ridge map, in a model file
 BASELINE_STATE = tuple(f"{name}_{part}_" for name in BASELINES for part in PARTS)
-WIDE, TURNS = 3, 2  # times the features of rff, and turns of the metric, for wide anchors
+WORTH = 1.0  # Lyapunov times that a dearer map must gain over one without fault
 CERTAIN_STARTS = 100  # rollouts that decide between the network and its anchor
-RATIOS = (4.0, 64.0, 1024.0)
+RATIOS = (4.0, 64.0, 1024.0, 16384.0)
 MARGIN = 0.01  # of the validation horizon, by which smoothing must gain
 MAX_CHANNELS = 8
 SEARCH_ROWS = 2_000
@@ -48,22 +52,29 @@ log = logging.getLogger(__name__)
 
 
 def candidates(info: Info, *, n_features: int, reach: int) -> dict[str, MapAnchor]:
-    """Return the maps that a network may stand on, the simplest first.
-
-    The last two are wider, and learn the metric of their kernel.
-    """
+    """Return the maps that a network may stand on, the simplest first."""
     kept, patch = int(info.extra["kept"]), int(info.extra["patch"])
-
-    def anchor(kind: FeatureKind, width: int = 1, **more: Any) -> MapAnchor:
-        return MapAnchor(kind, kept, patch, n_features=width * n_features, reach=reach, **more)
-
-    rff = anchor("fourier")
+    sizes: dict[str, int] = {"n_features": n_features, "reach": reach}
+    rff = MapAnchor("fourier", kept, patch, **sizes)
     return {
-        "ngrc": anchor("monomials"),
+        "ngrc": MapAnchor("monomials", kept, patch, **sizes),
         "rff": rff,
-        "rff_wide": anchor("fourier", WIDE, like=rff, turns=TURNS),
-        "mixed": anchor("mixed", WIDE, like=rff, turns=TURNS),
+        "rff_wide": WideAnchor(kept, patch, **sizes, like=rff),
     }
+
+
+def surely_better(
+    model: "PhyxMambaForecaster", simple: nn.Module, other: nn.Module, valid: TrajectoryWindows
+) -> bool:
+    """Say whether rollouts of another map last longer, and are worth its cost.
+
+    A map whose rollouts are valid to their end does not make way for a few steps beyond it.
+    """
+    contexts, truth = valid.rollouts(CERTAIN_STARTS, model.validation_steps)
+    steps, other_steps = (model._lasting(net, contexts, truth) for net in (simple, other))
+    if steps.mean() >= truth.shape[1] and other_steps.mean() < steps.mean() + model._steps(WORTH):
+        return False
+    return surely_longer(steps, other_steps)
 
 
 def keep_baselines(model: "PhyxMambaForecaster", train: Samples, valid: Samples) -> None:
@@ -95,95 +106,59 @@ def stand_on_smoothed(
     train: TrajectoryWindows,
     valid: TrajectoryWindows,
 ) -> None:
-    """Stand on a map of smoothed orbits, where validation gains by it."""
-    raw = anchor.map
-    contexts, truth = valid.rollouts(model.validation_starts, model.validation_steps)
-
-    def score(map_: RidgeMap, ratio: float) -> float:
-        anchor.take(map_)
-        model.smoothing_ = ratio
-        return model._error(anchor, contexts, truth)
-
-    before = model.anchor_scores_[cast(str, model.anchor_)]
-    found = denoised(anchor, train, before, score, force=model.denoise is True)
-    anchor.take(raw if found is None else found.map)
-    model.smoothing_ = 0.0 if found is None else found.ratio
-    if found is not None:
-        model.anchor_scores_["denoised"] = found.score
-        train.segments, train.values = found.segments, np.concatenate(found.segments)
-
-
-@dataclass(frozen=True)
-class Denoised:
-    """A map that was fitted on smoothed orbits.
-
-    Parameters
-    ----------
-    map : RidgeMap
-    ratio : float
-        Of :func:`seqmamba.tasks.chaos.maps.smoothing.smooth`.
-    score : float
-        Validation objective with smoothed contexts.
-    segments : tuple of array
-        The smoothed training orbits.
-    """
-
-    map: RidgeMap
-    ratio: float
-    score: float
-    segments: tuple[Array, ...]
-
-
-def denoised(
-    anchor: MapAnchor,
-    train: TrajectoryWindows,
-    raw_score: float,
-    score: Callable[[RidgeMap, float], float],
-    *,
-    force: bool,
-) -> Denoised | None:
-    """Fit maps and smooth the training orbits by turns; None where that does not help.
+    """Stand on a map of smoothed orbits, where validation gains by it.
 
     A map that is fitted on noisy rows is biased, and smoothing by a biased map is too: both get
     better by turns, while the smoother trusts the map more and more.
-
-    Parameters
-    ----------
-    raw_score : float
-        Validation objective of the anchor without smoothing.
-    score : callable (map, ratio) -> float
-        Validation objective with contexts smoothed by the map.
-    force : bool
-        Take the best, whether or not it beats the anchor.
     """
-    channels = train.segments[0].shape[1]
-    if not force and (raw_score <= PERFECT or channels > MAX_CHANNELS):
-        return None
+    raw, channels = anchor.map, train.segments[0].shape[1]
+    held_out = valid.rollouts(CERTAIN_STARTS, model.validation_steps)
+    force = model.denoise is True
+
+    def score(map_: RidgeMap, ratio: float, *parts: Rollouts) -> float:
+        anchor.take(map_)
+        model.smoothing_ = ratio
+        return float(np.mean([model._error(anchor, *part) for part in parts]))
+
+    before = score(raw, 0.0, held_out)
+    if not force and (before <= PERFECT or channels > MAX_CHANNELS):
+        return
     few = newest_rows(train.segments, SEARCH_ROWS)
-    best: tuple[float, MapSetting, float] | None = None
-    for setting in _settings(anchor.map.setting, channels):
-        for map_, ratio, _ in _turns(RidgeMap(setting, channels), few):
-            if ratio == RATIOS[0]:
-                continue  # a first step, never the best
-            found = score(map_, ratio)
-            if best is None or found < best[0]:
-                best = (found, setting, ratio)
-    assert best is not None
-    log.info("noise reduction: objective %.4f, without %.4f", best[0], raw_score)
-    if not force and best[0] > raw_score - MARGIN:
-        return None
-    *_, (map_, ratio, smoothed) = _turns(RidgeMap(best[1], channels), train.segments, best[2])
-    return Denoised(map_, ratio, score(map_, ratio), tuple(smoothed))
+    unseen = (held_out, *_rollouts_before(train, SEARCH_ROWS, len(held_out[1][0])))
+    tried = [
+        (score(map_, ratio, *unseen), map_, ratio)
+        for setting in _settings(raw.setting, channels)
+        for map_, ratio, _ in _turns(setting, channels, few)
+        if ratio > RATIOS[0]  # the first is a step on the way
+    ]
+    _, map_, ratio = min(tried, key=lambda found: found[0])
+    if force or score(map_, ratio, held_out) < before:
+        *_, (map_, ratio, smoothed) = _turns(map_.setting, channels, train.segments, ratio)
+        after = score(map_, ratio, held_out)
+        log.info("noise reduction: objective %.4f, without %.4f", after, before)
+        if force or after < before - MARGIN:
+            model.anchor_scores_["denoised"] = after
+            train.segments, train.values = tuple(smoothed), np.concatenate(smoothed)
+            return
+    anchor.take(raw)
+    model.smoothing_ = 0.0
+
+
+def _rollouts_before(train: TrajectoryWindows, newest: int, steps: int) -> list[Rollouts]:
+    """Return contexts and truths from the rows before the newest; none where those are too few."""
+    shape = replace(train.shape, future=steps)
+    older = train.over(older_rows(train.segments, newest), shape, train.info)
+    return [older.rollouts(CERTAIN_STARTS, steps)] if len(older) else []
 
 
 def _turns(
-    map_: RidgeMap, segments: tuple[Array, ...] | list[Array], last: float = RATIOS[-1]
+    setting: MapSetting, channels: int, segments: Sequence[Array], last: float = RATIOS[-1]
 ) -> Iterator[tuple[RidgeMap, float, list[Array]]]:
     """Yield the map after each ratio, with the orbits that it was fitted on."""
-    map_.fit(segments)
+    map_ = RidgeMap(setting, channels).fit(segments)
     for ratio in RATIOS:
         smoothed = smooth_segments(map_, segments, ratio)
-        map_.fit(smoothed)
+        map_ = RidgeMap(setting, channels).fit(smoothed)
         yield map_, ratio, smoothed
         if ratio >= last:
             return
@@ -191,9 +166,7 @@ def _turns(
 
 def _settings(chosen: MapSetting, channels: int) -> Iterator[MapSetting]:
     """Yield maps that smoothing may build on: short memory, as it has no noise to average over."""
-    kind: FeatureKind = "monomials" if chosen.kind == "monomials" else "fourier"
-    few, ridge = min(chosen.n_features, 400), max(chosen.ridge, 1e-7)
-    yield replace(chosen, kind=kind, n_features=few, ridge=ridge)
+    yield replace(chosen, n_features=min(chosen.n_features, 400), ridge=max(chosen.ridge, 1e-7))
     if channels == 1:
         for delays in (4, 8):
             length = 0.5 * float(np.sqrt(delays))

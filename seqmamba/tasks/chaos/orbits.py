@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from seqmamba.datasets.samples import Info
 from seqmamba.datasets.trajectories import Trajectories, read_trajectories
 from seqmamba.metrics.chaos import nrmse_by_lead, valid_steps
+from seqmamba.metrics.chaos.valid_time import THRESHOLD
 from seqmamba.tasks.chaos.facts import (
     describe,
     estimated_lyapunov_time,
@@ -126,10 +127,23 @@ class OrbitReader:
 
     # -- judging ---------------------------------------------------------------------------------
 
-    def _error(self, net: nn.Module, context: Array, truth: Array) -> float:
-        """Score rollouts by how long they stay valid; the error over all leads breaks ties."""
+    def _steps(self, lyapunov_times: float) -> float:
+        """Return the rows in so many Lyapunov times."""
+        return lyapunov_times * self.lyapunov_time_ / self.dt_
+
+    def _lasting(self, net: nn.Module, context: Array, truth: Array) -> Array:
+        """Return the valid steps of each rollout; of those without fault, the steps expected: (B,).
+
+        An error that has grown to e is at the threshold after ln(threshold / e) Lyapunov times
+        more.
+        """
         path = self._roll(net, context, truth.shape[1]).path
         unit = 1 / self._unit().numpy()
-        valid = valid_steps(truth, path, unit).mean() / truth.shape[1]
-        error = np.minimum(nrmse_by_lead(truth, path, unit), 2.0).mean()
-        return float(-valid + 1e-3 * error)
+        largest = nrmse_by_lead(truth, path, unit).max(axis=1)
+        beyond = self._steps(1.0) * np.log(THRESHOLD / np.maximum(largest, 1e-12))
+        lasting: Array = valid_steps(truth, path, unit) + np.maximum(beyond, 0.0)
+        return lasting
+
+    def _error(self, net: nn.Module, context: Array, truth: Array) -> float:
+        """Score rollouts by how long they stay valid; smaller is better."""
+        return float(-self._lasting(net, context, truth).mean() / truth.shape[1])

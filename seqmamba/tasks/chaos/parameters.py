@@ -77,7 +77,7 @@ class ForecasterParameters:
     )
     anchor: str | None = param(
         "auto",
-        "cheap model to stand on: ngrc, rff, rff_wide, mixed, auto or None (the paper's network)",
+        "cheap model to stand on: ngrc, rff, rff_wide, auto or None (the paper's network)",
     )
     denoise: bool | Auto = param(
         "auto", "smooth rows by the anchor's dynamics; auto = where validation gains"
@@ -148,7 +148,7 @@ class ForecasterParameters:
     validate_every: int | Auto = param(
         "auto", "epochs between two validations by rollouts; auto = 3, 5", low=1, group="training"
     )
-    validation_starts: int = param(20, "rollouts per validation", low=1, group="training")
+    validation_starts: int = param(50, "rollouts per validation", low=1, group="training")
     validation_steps: int = param(300, "rows of such a rollout", low=1, group="training")
     clip_sigma: float = param(10.0, "rollouts are cut at this many standard deviations", low=1)
     dt: float | None = param(

@@ -1,5 +1,7 @@
 """Ridge maps and their kin: features, fits, smoothing, and how long their forecasts stay valid."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from seqmamba.datasets.samples import Batch
 from seqmamba.datasets.simulate.chaotic.orbits import orbits
 from seqmamba.metrics.chaos import valid_steps
 from seqmamba.tasks.chaos.maps.features import fourier, monomials, n_monomials, projection
-from seqmamba.tasks.chaos.maps.metric import sharpened
+from seqmamba.tasks.chaos.maps.metric import sharpened, widened
 from seqmamba.tasks.chaos.maps.others import Analogues, EchoState, Persistence
 from seqmamba.tasks.chaos.maps.ridge import MapSetting, RidgeMap
 from seqmamba.tasks.chaos.maps.smoothing import smooth, smooth_segments
@@ -98,14 +100,39 @@ def test_a_learned_metric_finds_what_matters() -> None:
     assert errors[1] < 0.2 * errors[0]
 
 
-def test_mixed_features_are_both(lorenz: tuple[Array, Array]) -> None:
-    z = torch.from_numpy(lorenz[0][:5])
-    both = RidgeMap(MapSetting("mixed", degree=2, n_features=7), 3)
+def test_a_wider_map_has_the_same_metric() -> None:
+    map_ = RidgeMap(MapSetting("fourier", n_features=400), 2)
+    map_.projection[0] *= 5.0  # the first channel matters more
 
-    found = both.features(z)
+    wide = widened(map_, 10)
 
-    assert torch.equal(found[:, :10], monomials(z, 2))
-    assert torch.equal(found[:, 10:], fourier(z, both.projection)[:, 1:])
+    spread = wide.projection[:-1].std(dim=1)
+    assert wide.setting.n_features == 4_000
+    torch.testing.assert_close(spread, map_.projection[:-1].std(dim=1), atol=0, rtol=0.1)
+
+
+def test_noise_on_the_inputs_brings_rollouts_back() -> None:
+    # a circle: the orbit says nothing of states beside it
+    angle = 0.1 * np.arange(400)
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    setting = MapSetting("fourier", n_features=100, ridge=1e-9)
+    beside = torch.from_numpy(1.05 * circle[None, :5])
+
+    radius = [
+        RidgeMap(replace(setting, noise=noise), 2).fit([circle]).roll(beside, 300).norm(dim=-1)
+        for noise in (0.0, 1e-2)
+    ]
+
+    assert (radius[0][0, -1] - 1).abs() > 0.01
+    assert (radius[1][0, -1] - 1).abs() < 1e-3
+
+
+def test_a_step_of_a_rollout_is_the_map(lorenz: tuple[Array, Array]) -> None:
+    for setting in (MapSetting("monomials", degree=3), MapSetting("fourier", n_features=50)):
+        map_ = RidgeMap(setting, 3).fit([lorenz[0]])
+        z = torch.from_numpy(lorenz[1][:4, 0])
+
+        torch.testing.assert_close(map_.step(z), map_.features(z) @ map_.weight)
 
 
 def test_slopes_are_derivatives(lorenz: tuple[Array, Array]) -> None:

@@ -12,19 +12,26 @@ from torch import Tensor, nn
 
 from seqmamba.datasets.samples import Batch, Samples
 from seqmamba.tasks.chaos.maps.features import FeatureKind, n_monomials
-from seqmamba.tasks.chaos.maps.metric import sharpened
 from seqmamba.tasks.chaos.maps.ridge import MapSetting, RidgeMap, gram, solve
 from seqmamba.tasks.chaos.windows import TrajectoryWindows
 from seqmamba.train.anchor import Anchor
 
-__all__ = ["PERFECT", "MapAnchor", "newest_rows"]
+__all__ = [
+    "COARSE_RIDGES",
+    "FINALISTS",
+    "PERFECT",
+    "RIDGES",
+    "SEARCH_ROWS",
+    "MapAnchor",
+    "newest_rows",
+    "older_rows",
+]
 
 COARSE_RIDGES = (1e-11, 1e-7, 1e-4)  # of the search
 RIDGES = (1e-13, 1e-11, 1e-9, 1e-7, 1e-5, 1e-4, 1e-3, 1e-2)  # of the finalists
-PERFECT = -0.9995  # score of rollouts that stay valid to their end: no setting can do better
+PERFECT = -0.9995  # score of rollouts that stay valid to their end: good enough for a search
 SEARCH_ROWS = 4_000  # the search reads these; the chosen setting is fitted on all rows
 MAX_DEGREE, MAX_MONOMIALS = 7, 600
-MOST_BESIDE = 300  # monomials beside random features
 DELAYS = ((1, 1), (2, 1), (4, 1), (4, 2), (8, 1), (8, 2), (16, 1), (16, 2))
 SCALES = (0.175, 0.35, 0.7, 1.4, 2.8)  # of the kernel, over the root of the dimension
 FINALISTS = 2
@@ -37,19 +44,16 @@ class MapAnchor(Anchor):
 
     Parameters
     ----------
-    kind : {"monomials", "fourier", "mixed"}
+    kind : {"monomials", "fourier"}
     channels, patch : int
     reach : int
         Rows that a map may read.
     n_features : int
         Random Fourier features.
-    like : MapAnchor or None
-        Take the finalists of its search instead of searching again.
-    turns : int
-        Times that the kernel's metric is learned, as long as that helps.
+    noise : float
+        On the inputs of the maps that the search fits.
     """
 
-    like: "MapAnchor | None"
     numbers: Tensor
     weight: Tensor
     projection: Tensor
@@ -62,17 +66,13 @@ class MapAnchor(Anchor):
         *,
         reach: int,
         n_features: int,
-        like: "MapAnchor | None" = None,
-        turns: int = 0,
+        noise: float = 0.0,
     ) -> None:
         super().__init__()
         self.kind, self.channels, self.patch = kind, channels, patch
-        self.max_reach, self.n_features, self.turns = reach, n_features, turns
+        self.max_reach, self.n_features, self.noise = reach, n_features, noise
         for name in ("numbers", "weight", "projection"):
             self.register_buffer(name, torch.zeros(0, dtype=torch.float64))
-        # not a part of this module: only its search is read
-        object.__setattr__(self, "like", like)
-        self.ranking: list[MapSetting] = []
 
     # -- the choice ----------------------------------------------------------------------------
 
@@ -86,24 +86,17 @@ class MapAnchor(Anchor):
 
     def tune(self, score: Callable[[nn.Module], float]) -> None:
         """Take the setting whose rollouts score best; the finalists are fitted on all rows."""
-        known = [] if self.like is None else self.like.ranking
-        self.ranking = [self._own(setting) for setting in known] or self._searched(score)
-        best: tuple[float, RidgeMap] | None = None
-        for setting in self.ranking[:FINALISTS]:
-            map_ = RidgeMap(replace(setting, n_features=self.n_features), self.channels)
-            former = math.inf
-            for turn in range(self.turns + 1):
-                if turn:
-                    map_ = sharpened(map_, self._segments)
-                value, map_ = self._fitted(map_, self._segments, RIDGES, score)
-                if best is None or value < best[0]:
-                    best = value, map_
-                if value <= PERFECT or value > former:
-                    break
-                former = value
-        assert best is not None
-        self.take(best[1])
+        finalists = [
+            self._fitted(RidgeMap(setting, self.channels), self._segments, RIDGES, score)
+            for setting in self._finalists(score)
+        ]
+        self.take(min(finalists, key=lambda found: found[0])[1])
         del self._segments
+
+    def _finalists(self, score: Callable[[nn.Module], float]) -> list[MapSetting]:
+        """Return the best settings of a search on a few rows, at full width."""
+        best = self._searched(score)[:FINALISTS]
+        return [replace(setting, n_features=self.n_features) for setting in best]
 
     def _searched(self, score: Callable[[nn.Module], float]) -> list[MapSetting]:
         """Return the settings in the order of their scores, fitted on a few rows."""
@@ -135,12 +128,6 @@ class MapAnchor(Anchor):
                 best, found = value, other
         return best, found
 
-    def _own(self, setting: MapSetting) -> MapSetting:
-        """Return a setting of another search for features of this kind."""
-        dim = setting.delays * self.channels
-        fitting = [d for d in range(1, MAX_DEGREE + 1) if n_monomials(dim, d) <= MOST_BESIDE]
-        return replace(setting, kind=self.kind, degree=max(fitting, default=1))
-
     def settings(self) -> Iterator[MapSetting]:
         """Yield the settings of the search, the simplest first."""
         for delays, stride in DELAYS:
@@ -156,8 +143,14 @@ class MapAnchor(Anchor):
             elif delays == 1 or dim <= 128:
                 for scale in SCALES:
                     length = scale * float(np.sqrt(dim))
-                    few = min(self.n_features, 400)
-                    yield MapSetting("fourier", delays, stride, n_features=few, length_scale=length)
+                    yield MapSetting(
+                        "fourier",
+                        delays,
+                        stride,
+                        n_features=min(self.n_features, 400),
+                        length_scale=length,
+                        noise=self.noise,
+                    )
 
     # -- the map -------------------------------------------------------------------------------
 
@@ -225,3 +218,12 @@ def newest_rows(segments: Sequence[NDArray[np.float64]], rows: int) -> list[NDAr
         if rows <= 0:
             break
     return kept[::-1]
+
+
+def older_rows(segments: Sequence[NDArray[np.float64]], rows: int) -> list[NDArray[np.float64]]:
+    """Leave the newest rows of the segments out."""
+    kept: list[NDArray[np.float64]] = []
+    for x in reversed(segments):
+        kept.append(x[: max(len(x) - rows, 0)])
+        rows = max(rows - len(x), 0)
+    return [x for x in kept[::-1] if len(x)]

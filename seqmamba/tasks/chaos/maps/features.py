@@ -11,7 +11,7 @@ from torch import Tensor
 
 __all__ = ["FeatureKind", "fourier", "monomials", "n_monomials", "projection"]
 
-FeatureKind = Literal["monomials", "fourier", "mixed"]
+FeatureKind = Literal["monomials", "fourier"]
 
 
 def n_monomials(dim: int, degree: int) -> int:

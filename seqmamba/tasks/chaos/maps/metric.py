@@ -7,6 +7,7 @@ error of a step falls ten- to hundredfold.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from seqmamba.tasks.chaos.maps.ridge import RidgeMap
 
-__all__ = ["sharpened"]
+__all__ = ["sharpened", "widened"]
 
 ROWS = 1_000  # at which slopes are taken, evenly drawn
 FLOOR = 1e-6  # of the largest eigenvalue: no direction is lost for good
@@ -30,6 +31,19 @@ def sharpened(map_: RidgeMap, segments: Sequence[NDArray[np.float64]]) -> RidgeM
     fresh = RidgeMap(map_.setting, map_.channels)
     fresh.projection[:-1] = _root(metric) @ fresh.projection[:-1]
     return fresh
+
+
+def widened(map_: RidgeMap, times: int) -> RidgeMap:
+    """Return an unfitted map with so many times the features, of the same metric.
+
+    Their frequencies are random mixtures of those that are there, and so vary alike.
+    """
+    n = map_.setting.n_features
+    wide = RidgeMap(replace(map_.setting, n_features=times * n), map_.channels)
+    random = torch.Generator().manual_seed(0)
+    mixture = torch.randn(n, times * n, generator=random, dtype=torch.float64) / n**0.5
+    wide.projection[:-1] = map_.projection[:-1] @ mixture
+    return wide
 
 
 def _root(metric: Tensor) -> Tensor:

@@ -20,6 +20,8 @@ __all__ = ["MapSetting", "RidgeMap", "gram", "solve"]
 BOUND = 10.0  # standard deviations; beyond, a rollout counts as diverged
 MAX_ROWS = 20_000  # rows of a fit, evenly drawn: more change little and cost much
 MAX_CELLS = 30_000_000  # rows times random features, for memory
+BLOCK = 5_000  # rows whose features are held at a time
+COPIES = 2  # with noise, of each row
 EPSILON = 1e-6  # of the finite differences
 
 
@@ -29,8 +31,7 @@ class MapSetting:
 
     Parameters
     ----------
-    kind : {"monomials", "fourier", "mixed"}
-        "mixed" takes both.
+    kind : {"monomials", "fourier"}
     delays, stride : int
         Delayed states, and samples between two of them.
     degree : int
@@ -41,6 +42,9 @@ class MapSetting:
         Of their Gaussian kernel, in standard deviations.
     ridge : float
         Penalty relative to the number of rows, on features of unit size.
+    noise : float
+        On the inputs of a fit, in standard deviations: from states beside an orbit, the map learns
+        to come back to it.
     """
 
     kind: FeatureKind
@@ -50,6 +54,7 @@ class MapSetting:
     n_features: int = 500
     length_scale: float = 2.0
     ridge: float = 1e-11
+    noise: float = 0.0
 
     @property
     def reach(self) -> int:
@@ -107,10 +112,15 @@ class RidgeMap(nn.Module):
         """Return the features of delay vectors (..., delays * V)."""
         if self.setting.kind == "monomials":
             return monomials(delayed, self.setting.degree)
-        waves = fourier(delayed, self.projection)
-        if self.setting.kind == "fourier":
-            return waves
-        return torch.cat([monomials(delayed, self.setting.degree), waves[..., 1:]], dim=-1)
+        return fourier(delayed, self.projection)
+
+    def step(self, delayed: Tensor) -> Tensor:
+        """Return the step to the next state: (B, delays * V) -> (B, V)."""
+        if self.setting.kind == "monomials":
+            return self.features(delayed) @ self.weight
+        # the features of rollouts are not kept: in place, and the constant as a bias
+        waves = torch.addmm(self.projection[-1], delayed, self.projection[:-1]).cos_()
+        return torch.addmm(self.weight[0], waves, self.weight[1:])
 
     def slope(self, delayed: Tensor) -> Tensor:
         """Return the derivative of the step: (..., delays * V) -> (..., delays * V, V)."""
@@ -139,8 +149,9 @@ class RidgeMap(nn.Module):
 
     def _next(self, states: list[Tensor]) -> Tensor:
         s = self.setting
-        delayed = torch.cat([states[-1 - i * s.stride] for i in range(s.delays)], dim=-1)
-        return (states[-1] + self.features(delayed) @ self.weight).clamp(-BOUND, BOUND)
+        newest = [states[-1 - i * s.stride] for i in range(s.delays)]
+        delayed = newest[0] if s.delays == 1 else torch.cat(newest, dim=-1)
+        return (states[-1] + self.step(delayed)).clamp_(-BOUND, BOUND)
 
     def pairs(self, segments: Sequence[NDArray[np.float64]]) -> tuple[Tensor, Tensor]:
         """Return delay vectors (n, delays * V) and the steps behind them (n, V)."""
@@ -168,12 +179,24 @@ def gram(
     map_: RidgeMap, segments: Sequence[NDArray[np.float64]]
 ) -> tuple[Tensor, Tensor, Tensor, int]:
     """Return the normal equations: (F, F), (F, V), size of each feature (F,), and rows."""
-    z, y = map_.pairs(segments)
-    parts = [map_.features(block) for block in torch.split(z, 5_000)]
-    features = torch.cat(parts) if parts else map_.features(z)
-    size = features.square().mean(dim=0).sqrt().clamp_min(1e-12)
-    features = features / size
-    return features.T @ features, features.T @ y, size, len(z)
+    z, y = _jittered(*map_.pairs(segments), map_.setting.noise)
+    matrix = target = torch.zeros((), dtype=torch.float64)
+    for some, steps in zip(torch.split(z, BLOCK), torch.split(y, BLOCK), strict=True):
+        features = map_.features(some)
+        matrix, target = matrix + features.T @ features, target + features.T @ steps
+    size = (matrix.diagonal() / max(len(z), 1)).sqrt().clamp_min(1e-12)
+    return matrix / size / size[:, None], target / size[:, None], size, len(z)
+
+
+def _jittered(z: Tensor, y: Tensor, noise: float) -> tuple[Tensor, Tensor]:
+    """Add copies of delay vectors with noise, whose steps lead where those without it lead."""
+    if not noise:
+        return z, y
+    random = torch.Generator().manual_seed(0)
+    shape = (COPIES, *z.shape)
+    moved = noise * torch.randn(shape, generator=random, dtype=z.dtype)
+    steps = y - moved[..., : y.shape[1]]  # the newest state comes first
+    return torch.cat([z, (z + moved).flatten(0, 1)]), torch.cat([y, steps.flatten(0, 1)])
 
 
 def solve(matrix: Tensor, target: Tensor, size: Tensor, rows: int, ridge: float) -> Tensor:
