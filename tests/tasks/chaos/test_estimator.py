@@ -8,10 +8,13 @@ import polars as pl
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from seqmamba.datasets.simulate.chaotic.orbits import orbits
 from seqmamba.errors import ConfigError, DataError, SeqmambaWarning
 from seqmamba.tasks.chaos.estimator import PhyxMambaForecaster
+from seqmamba.tasks.chaos.foundation import surely_better
+from seqmamba.tasks.chaos.net.rollout import Rollout
 
 TINY: dict[str, Any] = {
     "input_size": 20,
@@ -107,6 +110,44 @@ def test_noise_is_smoothed_away(orbit: NDArray[np.float64]) -> None:
     first, second = (s.filter(pl.col("metric") == "vpt")["value"][0] for s in scores)
     assert smooth.smoothing_ > 0
     assert second > 1.15 * first
+
+
+@pytest.mark.parametrize(("gain", "is_better"), [(0.5, False), (1.5, True)])
+def test_a_dearer_map_must_gain_a_lyapunov_time_over_one_without_fault(
+    fitted: PhyxMambaForecaster,
+    orbit: NDArray[np.float64],
+    monkeypatch: pytest.MonkeyPatch,
+    gain: float,
+    is_better: bool,
+) -> None:
+    windows = fitted._windows(orbit[600:])
+    simple, other = nn.Identity(), nn.Identity()
+    lasting: dict[nn.Module, float] = {
+        simple: 40.0,
+        other: 40.0 + fitted._steps(gain),
+    }  # of 30 rows of validation
+
+    def forecast(net: nn.Module, context: NDArray[np.float64], truth: object) -> object:
+        return lasting[net] + np.linspace(-0.1, 0.1, len(context))
+
+    monkeypatch.setattr(fitted, "_lasting", forecast)
+
+    assert surely_better(fitted, simple, other, windows) == is_better
+
+
+def test_rollouts_without_fault_last_until_their_error_has_grown(
+    fitted: PhyxMambaForecaster, orbit: NDArray[np.float64], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, truth = fitted._windows(orbit[600:]).rollouts(3, 10)
+    off = 0.4 * np.exp([-2.0, -1.0, 1.0])  # of the threshold: two are valid to their end
+    path = truth + off[:, None, None]
+    rolled = Rollout(path, np.zeros(3, bool))
+    monkeypatch.setattr(fitted, "_roll", lambda *_: rolled)
+
+    lasting = fitted._lasting(fitted.net_, context, truth)
+
+    expected = [10 + fitted._steps(2.0), 10 + fitted._steps(1.0), 0]
+    np.testing.assert_allclose(lasting, expected)
 
 
 def test_an_anchor_alone_is_the_ridge_map(orbit: NDArray[np.float64]) -> None:

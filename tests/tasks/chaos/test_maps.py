@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from seqmamba.datasets.samples import Batch
 from seqmamba.datasets.simulate.chaotic.orbits import orbits
 from seqmamba.metrics.chaos import valid_steps
+from seqmamba.tasks.chaos.maps.anchors import newest_rows, older_rows
 from seqmamba.tasks.chaos.maps.features import fourier, monomials, n_monomials, projection
 from seqmamba.tasks.chaos.maps.metric import sharpened, widened
 from seqmamba.tasks.chaos.maps.others import Analogues, EchoState, Persistence
@@ -201,3 +202,13 @@ def test_an_echo_state_is_carried_on(lorenz: tuple[Array, Array]) -> None:
 
     np.testing.assert_allclose(whole.path[:, 3:], rest.path, atol=1e-10)
     assert roll(model, context, 8, keep=40, bound=0.1).diverged.all()
+
+
+@pytest.mark.parametrize("rows", [0, 5, 12, 30])
+def test_newest_and_older_rows_are_all_rows(rows: int) -> None:
+    segments = [np.arange(10.0)[:, None], np.arange(10.0, 18.0)[:, None]]
+
+    older, newest = older_rows(segments, rows), newest_rows(segments, rows) if rows else []
+
+    assert sum(map(len, newest)) == min(rows, 18)
+    assert np.concatenate([*older, *newest])[:, 0].tolist() == list(range(18))
