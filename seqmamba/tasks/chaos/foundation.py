@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from seqmamba.datasets.samples import Info, Samples
-from seqmamba.metrics.chaos import valid_steps
 from seqmamba.tasks.chaos.maps.anchors import PERFECT, MapAnchor, newest_rows, older_rows
 from seqmamba.tasks.chaos.maps.features import n_monomials
 from seqmamba.tasks.chaos.maps.ridge import MapSetting, RidgeMap
@@ -204,10 +203,7 @@ def keep_anchor_unless_surely_better(
     if net.is_silent:
         return
     context, truth = valid.rollouts(CERTAIN_STARTS, model.validation_steps)
-    unit, h = 1 / model._unit().numpy(), truth.shape[1]
-    alone, both = (
-        valid_steps(truth, model._roll(part, context, h).path, unit) for part in (net.anchor, net)
-    )
+    alone, both = (model._lasting(part, context, truth) for part in (net.anchor, net))
     if not surely_longer(alone, both):
         log.info("the network is not surely better than its anchor, which stands alone")
         net.silence()
@@ -216,7 +212,7 @@ def keep_anchor_unless_surely_better(
 
 
 def surely_longer(simple: Array, other: Array) -> bool:
-    """Say whether rollouts from the same starts last longer by more than one standard error.
+    """Say whether rollouts from the same starts last longer by more than two standard errors.
 
     Parameters
     ----------
@@ -224,4 +220,4 @@ def surely_longer(simple: Array, other: Array) -> bool:
         Valid steps of each rollout.
     """
     gain = other - simple
-    return bool(gain.mean() > gain.std() / np.sqrt(len(gain)))
+    return bool(gain.mean() > 2 * gain.std() / np.sqrt(len(gain)))
