@@ -21,7 +21,7 @@ from seqmamba.frames import write
 from seqmamba.metrics import classification
 from seqmamba.metrics.score import named
 from seqmamba.params import param
-from seqmamba.tasks.mil.answers.blending import best_shares, held_out_statistics
+from seqmamba.tasks.mil.answers.blending import blend
 from seqmamba.tasks.mil.answers.calibration import best_temperature
 from seqmamba.tasks.mil.answers.scores import score_beside
 from seqmamba.tasks.mil.answers.verbs import BagVerbs
@@ -209,43 +209,36 @@ class MILClassifier(BagVerbs, ClassifierMixin, BagEstimator):  # type: ignore[mi
         if valid is None:
             return
         assert isinstance(valid, BagSamples)
-        logits = self._held_out_logits(valid).double().numpy()
-        if self.blend == "statistics" or (self.blend == "auto" and self._can_blend(valid)):
-            logits = self._blended(logits, train, valid)
-        if self.calibrate is None:
+        blends, calibrates = self._blends(valid), self._calibrates(valid)
+        if not (blends or calibrates):
             return
+        logits = self._held_out_logits(valid).double().numpy()
+        if blends:
+            found = blend(self.net_, logits, train, valid, len(self._classes))
+            self.net_, logits, self.anchor_ = found.net, found.logits, "statistics"
+            self.shares_ = dict(zip(("network", "statistics"), found.shares, strict=True))
+        if calibrates:
+            assert valid.y is not None
+            self.temperature_, self.calibration_ = best_temperature(logits, valid.y)
+
+    def _blends(self, valid: BagSamples) -> bool:
+        if self.blend == "auto":
+            return valid.fold is not None and len(valid) >= LEAST_TO_CALIBRATE
+        return self.blend is not None
+
+    def _calibrates(self, valid: BagSamples) -> bool:
+        if self.calibrate is None:
+            return False
         if len(valid) < LEAST_TO_CALIBRATE:
             warnings.warn(
                 f"{len(valid)} validation bags are too few to calibrate on "
                 f"({LEAST_TO_CALIBRATE} are needed); probabilities stay as they are. "
                 "Pass calibrate=None to say so.",
                 SeqmambaWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
-            return
-        assert valid.y is not None
-        self.temperature_, self.calibration_ = best_temperature(logits, valid.y)
-
-    def _can_blend(self, valid: BagSamples) -> bool:
-        return valid.fold is not None and len(valid) >= LEAST_TO_CALIBRATE
-
-    def _blended(
-        self, logits: NDArray[np.float64], train: BagSamples, valid: BagSamples
-    ) -> NDArray[np.float64]:
-        """Put a regression on bag statistics beside the network; return held-out logits."""
-        assert valid.y is not None
-        n_classes = len(self._classes)
-        views = np.stack([logits, held_out_statistics(train, valid, n_classes)])
-        weight = np.ones(len(valid)) if valid.weight is None else valid.weight.astype(np.float64)
-        shares = best_shares(views, valid.y, weight)
-        self.shares_ = {"network": float(shares[0]), "statistics": float(shares[1])}
-        weights = BagStatistics.fit(train, n_classes, train.weight).weights
-        anchor = StatisticsAnchor(torch.from_numpy(weights).float())
-        device = next(self.net_.parameters()).device
-        self.net_ = BagBlend(self.net_, anchor, torch.from_numpy(shares).float()).to(device).eval()
-        self.anchor_ = "statistics"
-        blended: NDArray[np.float64] = np.tensordot(shares, views, 1)
-        return blended
+            return False
+        return True
 
     # -- answers -------------------------------------------------------------------------------
 

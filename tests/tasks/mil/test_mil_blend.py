@@ -15,11 +15,12 @@ from torch.testing import assert_close
 import seqmamba
 from seqmamba.datasets.simulate.instances import Slides
 from seqmamba.errors import ConfigError
-from seqmamba.tasks.mil.answers.blending import best_shares, held_out_statistics
+from seqmamba.tasks.mil.answers.blending import best_shares, blend, held_out_statistics
 from seqmamba.tasks.mil.baselines import BagStatistics, bag_statistics
 from seqmamba.tasks.mil.data import BagSamples
 from seqmamba.tasks.mil.estimator import MILClassifier
 from seqmamba.tasks.mil.net.blend import StatisticsAnchor, statistics_of
+from seqmamba.tasks.mil.net.model import BagNet, NetSettings
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,16 @@ def test_shares_go_to_the_view_that_knows() -> None:
     assert shares[0] < 0.15
     assert shares[1] == pytest.approx(2.0, abs=0.3)  # the factor of a Gaussian of variance 1
     assert_allclose(best_shares(np.stack([-good, 0 * good]), codes, np.ones(400))[0], 0, atol=1e-6)
+
+
+def test_where_neither_knows_anything_the_network_stays(samples: BagSamples) -> None:
+    assert samples.y is not None
+    net = BagNet(6, 2, NetSettings(d_model=4, n_layers=1))
+    turned = replace(samples, y=1 - samples.y)  # both views are sure of the other class
+
+    found = blend(net, 5.0 * np.eye(2)[samples.y], samples, turned, 2)
+
+    assert found.shares == (1.0, 0.0)
 
 
 def test_small_sets_are_blended(blended: MILClassifier, fitted: MILClassifier) -> None:

@@ -96,6 +96,18 @@ def test_slides_are_told_apart_by_place_alone(data_dir: Path) -> None:
     assert scores["none"] <= 0.62  # multiple-instance specification, 8.6
 
 
+@pytest.mark.slow
+@pytest.mark.data
+def test_ten_folds_of_musk1_reach_the_specified_accuracy(data_dir: Path) -> None:
+    folder = data_dir / "mil"
+    table, labels = folder / "musk1.parquet", folder / "musk1_labels.csv"
+
+    scores = MILClassifier(random_state=0).cross_validate(table, labels, metrics=["accuracy"])
+
+    mean = scores.filter(scores["fold"] == "mean")["accuracy"].item()
+    assert mean >= 0.87  # multiple-instance specification, 8.7
+
+
 @pytest.mark.data
 def test_official_split_files_are_written_as_they_were(data_dir: Path, tmp_path: Path) -> None:
     from seqmamba.datasets.bags.splits import write_split
