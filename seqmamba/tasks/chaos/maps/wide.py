@@ -63,42 +63,47 @@ class WideAnchor(MapAnchor):
         object.__setattr__(self, "like", like)  # not a part of this module
 
     def tune(self, score: Score) -> None:
-        """Choose noise and metric, then widen the best."""
-        value, map_ = min(
-            (self._climbed(setting, score) for setting in self._finalists(score)),
-            key=lambda found: found[0],
-        )
-        wide = self._refitted(widened(map_, WIDER), score)
-        self.take(wide[1] if wide[0] < value else map_)
+        """Choose noise, metric and width for each finalist, and take the best."""
+        finalists = self._finalists(score)
+        if self.like is not None and self.like.numbers.numel():
+            finalists[1:] = [self.like.map.setting]
+        found = [self._climbed(setting, score) for setting in finalists]
+        self.take(min(found, key=lambda one: one[0])[1])
         del self._segments
 
     def _finalists(self, score: Score) -> list[MapSetting]:
         """Return the best settings with the noise that suits them, at full width."""
-        known = self._searched(score)[:SEEDED]
-        if self.like is not None and self.like.numbers.numel():
-            known.append(replace(self.like.map.setting, n_features=known[0].n_features))
         few = newest_rows(self._segments, SEARCH_ROWS)
         tried = []
-        for setting in (replace(s, noise=noise) for s in known for noise in NOISES):
-            map_ = RidgeMap(setting, self.channels)
-            tried.append((self._fitted(map_, few, COARSE_RIDGES, score)[0], setting))
+        for known in self._searched(score)[:SEEDED]:
+            for setting in (replace(known, noise=noise) for noise in NOISES):
+                map_ = RidgeMap(setting, self.channels)
+                tried.append((self._fitted(map_, few, COARSE_RIDGES, score)[0], setting))
         best = sorted(tried, key=lambda found: found[0])[:FINALISTS]
         return [replace(setting, n_features=self.n_features) for _, setting in best]
 
     def _climbed(self, setting: MapSetting, score: Score) -> Found:
-        """Go on to more or less noise as long as that helps, then learn the metric."""
+        """Go on to more or less noise as long as that helps, then try the metric and the width."""
         at = NOISES.index(setting.noise)
         best = self._refitted(RidgeMap(setting, self.channels), score)
         for noises in (NOISES[at + 1 :], NOISES[:at][::-1]):
             maps = (RidgeMap(replace(setting, noise=noise), self.channels) for noise in noises)
             best = _best_while_better(best, (self._refitted(map_, score) for map_ in maps))
-        return _best_while_better(best, self._sharper(best[1], score))
+        best = _best_while_better(best, self._sharper(best[1], score))
+        return _best_while_better(best, self._wider(best[1], score))
 
     def _sharper(self, map_: RidgeMap, score: Score) -> Iterator[Found]:
         for _ in range(TURNS):
             found = self._refitted(sharpened(map_, self._segments), score)
             yield found
             map_ = found[1]
+
+    def _wider(self, map_: RidgeMap, score: Score) -> Iterator[Found]:
+        """Yield maps with more features, which need less and less noise."""
+        wide = widened(map_, WIDER)
+        for noise in NOISES[NOISES.index(map_.setting.noise) :: -1]:
+            wide.setting = replace(wide.setting, noise=noise)
+            yield self._refitted(wide, score)
 
     def _refitted(self, map_: RidgeMap, score: Score) -> Found:
         return self._fitted(map_, self._segments, RIDGES, score)
