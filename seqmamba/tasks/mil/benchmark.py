@@ -32,6 +32,8 @@ __all__ = ["bench", "run_recipe"]
 
 Row = dict[str, Any]
 Floats = NDArray[np.float64]
+REPEATED_TOKENS = 20_000  # a short bag is measured several times, for a steady median
+MOST_REPEATS = 20
 ENCODERS: tuple[EncoderName, ...] = ("mamba", "bimamba", "srmamba", "lbmamba", "none")
 SCORES = {"accuracy": classification.accuracy, "auroc": classification.auroc}
 ORDER_FREE: dict[str, dict[str, Any]] = {  # the pooling models that stand beside each recipe
@@ -219,7 +221,7 @@ def _growth(
     for length in lengths:
         x = bag[:length]
         before = _peak_mib()
-        repeats = max(3 * min(lengths) // length, 1) if length > min(lengths) else 3
+        repeats = min(max(REPEATED_TOKENS // length, 1), MOST_REPEATS)
         spent = []
         with torch.inference_mode():
             net(bag[: min(lengths)])  # warm
