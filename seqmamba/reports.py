@@ -123,7 +123,10 @@ class Page:
         self.parts.append(f"<p>{html.escape(text)}</p>")
 
     def add_table(self, table: pl.DataFrame, *, marked: int | None = None) -> None:
-        """Add a table; numbers stand right with four digits, row ``marked`` is shaded."""
+        """Add a table; numbers stand right with four digits, row ``marked`` is shaded.
+
+        Cells without a value, or with NaN, are empty.
+        """
         numeric = [dtype.is_numeric() for dtype in table.dtypes]
         head = "".join(_cell("th", name, n) for name, n in zip(table.columns, numeric, strict=True))
         body = []
@@ -173,6 +176,6 @@ def _cell(tag: str, text: str, is_number: bool) -> str:
 
 
 def _text(value: Any) -> str:
-    if value is None:
+    if value is None or value != value:  # not a number: a skill over a perfect baseline, say
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

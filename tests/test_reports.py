@@ -33,6 +33,15 @@ def test_page_is_one_file(tmp_path: Path) -> None:
     assert 'src="data:image/svg+xml;base64,' in text
 
 
+def test_cells_without_a_number_are_empty() -> None:
+    page = Page("Scores")
+
+    page.add_table(pl.DataFrame({"skill": [0.5, float("nan"), None]}))
+
+    cells = re.findall(r'<td class="number">(.*?)</td>', page.html())
+    assert cells == ["0.5", "", ""]
+
+
 @pytest.mark.parametrize("evil", ["<script>x</script>", '"><img src=x>', "a\x00b"])
 def test_text_of_users_is_escaped(evil: str) -> None:
     page = Page(evil)
