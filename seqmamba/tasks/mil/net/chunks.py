@@ -127,7 +127,7 @@ def _add_two_branches(
     to_inner, to_gate = mixer.in_proj.weight.chunk(2)
     walk = _Walk(branch_of(mixer), mixer.backend)
     for piece in _pieces(len(h), size):
-        store.inner[piece] = functional.linear(norm(h[piece]), to_inner)
+        torch.mm(norm(h[piece]), to_inner.T, out=store.inner[piece])
         store.first[piece] = walk.read(store.inner[piece])
     if mixer.direction == "mil_sr":
         _add_reordered(h, norm, mixer, size, store)
@@ -135,7 +135,7 @@ def _add_two_branches(
     walk = _Walk(branch_of(mixer, "_b"), mixer.backend, reverse=True)
     for piece in _pieces(len(h), size, backwards=True):
         y = walk.read(store.inner[piece]).add_(store.first[piece])
-        y *= functional.silu(functional.linear(norm(h[piece]), to_gate))
+        y *= functional.silu(functional.linear(norm(h[piece]), to_gate), inplace=True)
         h[piece] += mixer.out_proj(y)
 
 
@@ -159,5 +159,5 @@ def _add_reordered(
             tokens, y = tokens[real], y[real]
         y = store.first[tokens].add_(y)
         rows = h[tokens]
-        y *= functional.silu(functional.linear(norm(rows), to_gate))
+        y *= functional.silu(functional.linear(norm(rows), to_gate), inplace=True)
         h[tokens] = rows.add_(mixer.out_proj(y))
