@@ -76,12 +76,12 @@ class TrajectoryWindows:
     @classmethod
     def over(cls, segments: Sequence[Array], shape: WindowShape, info: Info) -> "TrajectoryWindows":
         """Cut segments; those that are too short give no window."""
-        starts, offset = [], 0
+        starts, offset = [np.zeros(0, np.int64)], 0  # there may be no segment at all
         for segment in segments:
             starts.append(offset + np.arange(max(len(segment) - shape.rows + 1, 0)))
             offset += len(segment)
         values = np.concatenate(list(segments)) if segments else np.zeros((0, info.channels))
-        return cls(tuple(segments), shape, info, np.concatenate(starts).astype(np.int64), values)
+        return cls(tuple(segments), shape, info, np.concatenate(starts), values)
 
     def __len__(self) -> int:
         return len(self.starts)

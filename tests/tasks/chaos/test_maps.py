@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from seqmamba.datasets.samples import Batch
+from seqmamba.datasets.samples import Batch, Info
 from seqmamba.datasets.simulate.chaotic.orbits import orbits
 from seqmamba.metrics.chaos import valid_steps
 from seqmamba.tasks.chaos.maps.anchors import newest_rows, older_rows
@@ -17,6 +17,7 @@ from seqmamba.tasks.chaos.maps.others import Analogues, EchoState, Persistence
 from seqmamba.tasks.chaos.maps.ridge import MapSetting, RidgeMap
 from seqmamba.tasks.chaos.maps.smoothing import smooth, smooth_segments
 from seqmamba.tasks.chaos.net.rollout import roll
+from seqmamba.tasks.chaos.windows import TrajectoryWindows, WindowShape
 
 Array = NDArray[np.float64]
 NOMINAL = 1 / (30 * 0.89171)  # the paper's spacing of Lorenz63
@@ -212,3 +213,14 @@ def test_newest_and_older_rows_are_all_rows(rows: int) -> None:
 
     assert sum(map(len, newest)) == min(rows, 18)
     assert np.concatenate([*older, *newest])[:, 0].tolist() == list(range(18))
+
+
+def test_there_may_be_no_older_rows(lorenz: tuple[Array, Array]) -> None:
+    shape, info = (
+        WindowShape(lead=0, context=10, patch=5, future=20),
+        Info(channels=3, length=(10, 10)),
+    )
+
+    none = TrajectoryWindows.over(older_rows([lorenz[0]], 10_000), shape, info)
+
+    assert len(none) == 0
