@@ -40,7 +40,7 @@ Rollouts = tuple[Array, Array]  # contexts, and what follows
 BASELINES = ("ngrc", "rff")  # kept beside the network
 PARTS = ("numbers", "weight", "projection")  # of a ridge map, in a model file
 BASELINE_STATE = tuple(f"{name}_{part}_" for name in BASELINES for part in PARTS)
-WORTH = 1.0  # Lyapunov times that a dearer map must gain over one without fault
+WORTH = 0.2  # share by which a dearer map must last longer than one without fault
 CERTAIN_STARTS = 100  # rollouts that decide between the network and its anchor
 RATIOS = (4.0, 64.0, 1024.0, 16384.0)
 MARGIN = 0.01  # of the validation horizon, by which smoothing must gain
@@ -71,7 +71,7 @@ def surely_better(
     """
     contexts, truth = valid.rollouts(CERTAIN_STARTS, model.validation_steps)
     steps, other_steps = (model._lasting(net, contexts, truth) for net in (simple, other))
-    if steps.mean() >= truth.shape[1] and other_steps.mean() < steps.mean() + model._steps(WORTH):
+    if steps.mean() >= truth.shape[1] and other_steps.mean() < (1 + WORTH) * steps.mean():
         return False
     return surely_longer(steps, other_steps)
 
