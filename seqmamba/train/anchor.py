@@ -6,6 +6,7 @@ so that the network learns what the cheap model leaves over, and before the firs
 the cheap model itself.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
@@ -18,6 +19,8 @@ from seqmamba.params import nearest
 from seqmamba.train.loop import Objective
 
 __all__ = ["Anchor", "Anchored", "Comparison", "choose_anchor"]
+
+log = logging.getLogger(__name__)
 
 Comparison = Callable[[nn.Module, nn.Module, Samples], bool]
 
@@ -108,6 +111,7 @@ def choose_anchor(
         anchor.fit(train)
         anchor.tune(lambda tried: objective(tried.eval(), valid))
         scores[label] = objective(anchor.eval(), valid)
+        log.info("anchor %s: validation objective %.4g", label, scores[label])
     best = min(scores, key=scores.__getitem__)
     if comparison is not None:
         best, *others = chosen

@@ -45,7 +45,7 @@ CERTAIN_STARTS = 100  # rollouts that decide between the network and its anchor
 RATIOS = (4.0, 64.0, 1024.0, 16384.0)
 MARGIN = 0.01  # of the validation horizon, by which smoothing must gain
 MAX_CHANNELS = 8
-SEARCH_ROWS = 2_000
+SMOOTHED_ROWS = 2_000  # of the search for a smoother; the chosen one is fitted on all
 
 log = logging.getLogger(__name__)
 
@@ -122,8 +122,8 @@ def stand_on_smoothed(
     before = score(raw, 0.0, held_out)
     if not force and (before <= PERFECT or channels > MAX_CHANNELS):
         return
-    few = newest_rows(train.segments, SEARCH_ROWS)
-    unseen = (held_out, *_rollouts_before(train, SEARCH_ROWS, len(held_out[1][0])))
+    few = newest_rows(train.segments, SMOOTHED_ROWS)
+    unseen = (held_out, *_rollouts_before(train, SMOOTHED_ROWS, len(held_out[1][0])))
     tried = [
         (score(map_, ratio, *unseen), map_, ratio)
         for setting in _settings(raw.setting, channels)
@@ -217,7 +217,7 @@ def surely_longer(simple: Array, other: Array) -> bool:
     Parameters
     ----------
     simple, other : array (n,)
-        Valid steps of each rollout.
+        Steps that each rollout lasts.
     """
     gain = other - simple
     return bool(gain.mean() > 2 * gain.std() / np.sqrt(len(gain)))

@@ -127,10 +127,6 @@ class OrbitReader:
 
     # -- judging ---------------------------------------------------------------------------------
 
-    def _steps(self, lyapunov_times: float) -> float:
-        """Return the rows in so many Lyapunov times."""
-        return lyapunov_times * self.lyapunov_time_ / self.dt_
-
     def _lasting(self, net: nn.Module, context: Array, truth: Array) -> Array:
         """Return the valid steps of each rollout; of those without fault, the steps expected: (B,).
 
@@ -140,7 +136,7 @@ class OrbitReader:
         path = self._roll(net, context, truth.shape[1]).path
         unit = 1 / self._unit().numpy()
         largest = nrmse_by_lead(truth, path, unit).max(axis=1)
-        beyond = self._steps(1.0) * np.log(THRESHOLD / np.maximum(largest, 1e-12))
+        beyond = self.lyapunov_time_ / self.dt_ * np.log(THRESHOLD / np.maximum(largest, 1e-12))
         lasting: Array = valid_steps(truth, path, unit) + np.maximum(beyond, 0.0)
         return lasting
 

@@ -147,7 +147,8 @@ def test_rollouts_without_fault_last_until_their_error_has_grown(
 
     lasting = fitted._lasting(fitted.net_, context, truth)
 
-    expected = [10 + fitted._steps(2.0), 10 + fitted._steps(1.0), 0]
+    per_time = fitted.lyapunov_time_ / fitted.dt_
+    expected = [10 + 2 * per_time, 10 + per_time, 0]
     np.testing.assert_allclose(lasting, expected)
 
 
